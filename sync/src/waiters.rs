@@ -1,0 +1,192 @@
+//! A queue of waiters that live in a slab.
+//!
+//! A future that waits owns a [`Key`] to its slot and nobody points into the future: one that is moved or forgotten does no
+//! harm but to keep its slot. A waiter is *linked* while it queues; whoever serves it unlinks it and leaves the answer in
+//! the slot, which its future reads or gives back when it is dropped. Slots are reused, so that waiting allocates nothing
+//! once there have been as many waiters as there ever are.
+
+/// The right to one slot. Not `Clone`: [`Waiters::remove`] consumes it.
+#[derive(Debug)]
+pub(crate) struct Key {
+    index: usize,
+    /// The slot's at the time: a stale key is found, not obeyed.
+    generation: u64,
+}
+
+/// The slots, and the queue through them.
+pub(crate) struct Waiters<W> {
+    slots: Vec<Slot<W>>,
+    /// The first free slot; the others follow by `next`.
+    free: Option<usize>,
+    /// Who waits longest.
+    head: Option<usize>,
+    /// Who came last.
+    tail: Option<usize>,
+}
+
+struct Slot<W> {
+    /// Counts the slot's users.
+    generation: u64,
+    /// Whether it queues.
+    linked: bool,
+    /// The neighbour that came earlier, if linked.
+    previous: Option<usize>,
+    /// The neighbour that came later, if linked; the next free slot, if free.
+    next: Option<usize>,
+    /// None in a free slot.
+    waiter: Option<W>,
+}
+
+impl<W> Waiters<W> {
+    pub(crate) const fn new() -> Self {
+        Self { slots: Vec::new(), free: None, head: None, tail: None }
+    }
+
+    /// Whether nobody queues.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.is_none()
+    }
+
+    /// Queues a waiter behind all others.
+    pub(crate) fn push_back(&mut self, waiter: W) -> Key {
+        let index = self.allocate(waiter);
+        let previous = self.tail.replace(index);
+        match previous {
+            Some(previous) => self.slots[previous].next = Some(index),
+            None => self.head = Some(index),
+        }
+        let slot = &mut self.slots[index];
+        slot.previous = previous;
+        slot.linked = true;
+        Key { index, generation: slot.generation }
+    }
+
+    /// Who waits longest.
+    pub(crate) fn front(&self) -> Option<&W> {
+        self.head.and_then(|index| self.slots[index].waiter.as_ref())
+    }
+
+    /// Unlinks who waits longest, for the caller to leave the answer in its slot.
+    pub(crate) fn pop_front(&mut self) -> Option<&mut W> {
+        self.pop(self.head?)
+    }
+
+    /// Unlinks who came last, for the caller to leave the answer in its slot.
+    pub(crate) fn pop_back(&mut self) -> Option<&mut W> {
+        self.pop(self.tail?)
+    }
+
+    /// Unlinks who waits longest among the `wanted`.
+    pub(crate) fn pop_first(&mut self, wanted: impl Fn(&W) -> bool) -> Option<&mut W> {
+        let mut next = self.head;
+        while let Some(index) = next {
+            let slot = &self.slots[index];
+            if slot.waiter.as_ref().is_some_and(&wanted) {
+                return self.pop(index);
+            }
+            next = slot.next;
+        }
+        None
+    }
+
+    /// The waiter in a slot, linked or not.
+    pub(crate) fn at(&mut self, key: &Key) -> &mut W {
+        let slot = &mut self.slots[key.index];
+        assert_eq!(slot.generation, key.generation, "a key outlived its slot");
+        slot.waiter.as_mut().expect("a slot with a key is in use")
+    }
+
+    /// Frees a slot, and unlinks it if it still queues.
+    pub(crate) fn remove(&mut self, key: Key) -> W {
+        let Key { index, generation } = key;
+        assert_eq!(self.slots[index].generation, generation, "a key outlived its slot");
+        if self.slots[index].linked {
+            self.unlink(index);
+        }
+        let slot = &mut self.slots[index];
+        slot.generation += 1;
+        slot.next = self.free.replace(index);
+        slot.waiter.take().expect("a slot with a key is in use")
+    }
+
+    fn pop(&mut self, index: usize) -> Option<&mut W> {
+        self.unlink(index);
+        self.slots[index].waiter.as_mut()
+    }
+
+    fn allocate(&mut self, waiter: W) -> usize {
+        let Some(index) = self.free else {
+            self.slots.push(Slot { generation: 0, linked: false, previous: None, next: None, waiter: Some(waiter) });
+            return self.slots.len() - 1;
+        };
+        let slot = &mut self.slots[index];
+        self.free = slot.next.take();
+        slot.waiter = Some(waiter);
+        index
+    }
+
+    fn unlink(&mut self, index: usize) {
+        let slot = &mut self.slots[index];
+        slot.linked = false;
+        let (previous, next) = (slot.previous.take(), slot.next.take());
+        match previous {
+            Some(previous) => self.slots[previous].next = next,
+            None => self.head = next,
+        }
+        match next {
+            Some(next) => self.slots[next].previous = previous,
+            None => self.tail = previous,
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::Waiters;
+
+    #[test]
+    fn waiters_are_served_in_the_order_they_came() {
+        let mut waiters = Waiters::new();
+        let keys: Vec<_> = (0..5).map(|n| waiters.push_back(n)).collect();
+        assert_eq!(waiters.front(), Some(&0));
+        assert_eq!(waiters.pop_front().copied(), Some(0));
+        assert_eq!(waiters.pop_back().copied(), Some(4));
+        assert_eq!(waiters.pop_first(|n| n % 2 == 0).copied(), Some(2));
+        assert_eq!(waiters.pop_first(|n| *n > 3), None);
+        assert_eq!(keys.into_iter().map(|key| waiters.remove(key)).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        assert!(waiters.is_empty() && waiters.pop_front().is_none() && waiters.pop_back().is_none());
+    }
+
+    #[test]
+    fn slots_are_reused() {
+        let mut waiters = Waiters::new();
+        for round in 0..100 {
+            let keys = [round, round + 1, round + 2].map(|n| waiters.push_back(n));
+            assert_eq!(waiters.pop_front().copied(), Some(round));
+            assert_eq!(keys.map(|key| waiters.remove(key)), [round, round + 1, round + 2]);
+        }
+        assert_eq!(waiters.slots.len(), 3);
+    }
+
+    #[test]
+    fn who_leaves_the_middle_closes_the_gap() {
+        let mut waiters = Waiters::new();
+        let [_first, second, third, _fourth] = [1, 2, 3, 4].map(|n| waiters.push_back(n));
+        waiters.remove(second);
+        waiters.remove(third);
+        assert_eq!(waiters.pop_front().copied(), Some(1));
+        assert_eq!(waiters.pop_front().copied(), Some(4));
+        assert!(waiters.is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "a key outlived its slot")]
+    fn a_stale_key_is_found() {
+        let mut waiters = Waiters::new();
+        let key = waiters.push_back(1);
+        let stale = super::Key { index: key.index, generation: key.generation };
+        waiters.remove(key);
+        waiters.push_back(2);
+        waiters.at(&stale);
+    }
+}
