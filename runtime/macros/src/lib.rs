@@ -1,1 +1,97 @@
-//! placeholder
+//! The attribute macros of quoit: `#[quoit::main]` and `#[quoit::test]`.
+//!
+//! This file holds only the two entry points that the compiler calls, with their manual. The work is done over
+//! `proc_macro2` tokens, which unit tests can make: `options` reads what stands in the parentheses and says what is
+//! supported today,
+//! `function` reads the annotated function and says which shapes are refused, `expand` puts the two together.
+
+mod expand;
+mod function;
+mod options;
+
+use proc_macro::TokenStream;
+
+/// Makes an `async fn main` the program's entry point: a runtime is built, and the body runs on it until it returns.
+///
+/// The function must be `async` and take neither arguments nor generic parameters; it needs not be called `main`. Its
+/// return type stays as it is, so `std::io::Result<()>` and everything else that a plain `fn main` may return works. If
+/// no runtime can be built, the program prints the cause and the fix to standard error and exits with code 1.
+///
+/// # Options
+///
+/// | Option | Value | Meaning |
+/// |---|---|---|
+/// | `threads` | an integer or an expression | How many threads run a runtime. Today only `1` is supported. |
+/// | `kernel` | `"uring"`, `"epoll"` or `"sim"` | What the runtime drives. Today only `"uring"` is supported. |
+/// | `crate` | a path in quotes | Where quoit is found if it is not `::quoit`, for example `"::my::quoit"`. |
+///
+/// # Errors
+///
+/// A function or an option that is refused is a compile error at the token that is to blame. All of them are reported
+/// at once.
+///
+/// # Examples
+///
+/// These are compiled and run where they can be: in the documentation of the crate `quoit`, which depends on this one.
+///
+/// ```text
+/// #[quoit::main]
+/// async fn main() -> std::io::Result<()> {
+///     println!("on a ring");
+///     Ok(())
+/// }
+/// ```
+///
+/// With quoit behind another name:
+///
+/// ```text
+/// #[my::quoit::main(crate = "::my::quoit", kernel = "uring")]
+/// async fn main() {}
+/// ```
+#[proc_macro_attribute]
+pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand::main(arguments.into(), item.into()).into()
+}
+
+/// Makes an `async fn` a test that runs on a runtime of its own.
+///
+/// It adds `#[test]`, so `cargo test` finds the function; `#[ignore]`, `#[should_panic]` and all other attributes stay
+/// as they are. The function must be `async` and take neither arguments nor generic parameters. It may return all that
+/// a plain test may return, for example a `Result`, whose `Err` fails the test.
+///
+/// # Options
+///
+/// | Option | Value | Meaning |
+/// |---|---|---|
+/// | `kernel` | `"uring"`, `"epoll"` or `"sim"` | What the runtime drives. Today only `"uring"` is supported. |
+/// | `seed` | an integer | The one seed of a simulated kernel. Not supported today. |
+/// | `seeds` | an integer | How many seeds of a simulated kernel to run the body with. Not supported today. |
+/// | `crate` | a path in quotes | Where quoit is found if it is not `::quoit`, for example `"::my::quoit"`. |
+///
+/// # Errors
+///
+/// A function or an option that is refused is a compile error at the token that is to blame. All of them are reported
+/// at once. A second `#[test]`, of whichever crate, is refused as well: the function would run twice.
+///
+/// # Examples
+///
+/// These are compiled and run where they can be: in the documentation of the crate `quoit`, which depends on this one.
+///
+/// ```text
+/// #[quoit::test]
+/// async fn an_answer_is_found() -> Result<(), std::num::ParseIntError> {
+///     let answer: u32 = "42".parse()?;
+///     assert_eq!(answer, 42);
+///     Ok(())
+/// }
+///
+/// #[quoit::test(kernel = "uring")]
+/// #[should_panic(expected = "no such luck")]
+/// async fn a_panic_is_seen() {
+///     panic!("no such luck");
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand::test(arguments.into(), item.into()).into()
+}
