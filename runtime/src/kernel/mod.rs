@@ -1,0 +1,187 @@
+//! The boundary between the driver and a kernel: submission entries go in, completions come out.
+//!
+//! An SQE is already a plain description of one operation, and a CQE of its answer, so the boundary needs no vocabulary
+//! of its own: an op is written once, and a kernel that is not io_uring can decode the SQE and answer with a CQE. What has
+//! no SQE (socket options, addresses) goes through the functions of [`socket`]. Outside this folder and `sys`, nobody
+//! makes a system call.
+
+pub(crate) mod probe;
+pub(crate) mod refusal;
+pub(crate) mod setup;
+pub(crate) mod socket;
+mod uring;
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use io_uring::{cqueue, squeue};
+
+use crate::buf::BufferPool;
+use crate::kernel::refusal::Refusal;
+use crate::kernel::setup::SetupRequest;
+use crate::kernel::uring::Uring;
+
+/// One submission queue entry: a description of one operation for the kernel.
+///
+/// It is made from an entry of the `io-uring` crate, whose opcode builders know every operation. Whoever hands an `Sqe` to
+/// the driver answers for the memory that it names: see [`Op`](crate::op::Op).
+#[derive(Clone)]
+pub struct Sqe(squeue::Entry);
+
+impl Sqe {
+    /// The operation's code, `IORING_OP_*`.
+    pub fn opcode(&self) -> u32 {
+        self.0.get_opcode()
+    }
+
+    /// The same entry under the key by which its completions will be known.
+    pub(crate) fn keyed(self, user_data: u64) -> Self {
+        Self(self.0.user_data(user_data))
+    }
+
+    /// The same entry, silent where it succeeds: only a failure posts a completion.
+    pub(crate) fn silent(self) -> Self {
+        Self(self.0.flags(squeue::Flags::SKIP_SUCCESS))
+    }
+}
+
+impl From<squeue::Entry> for Sqe {
+    fn from(entry: squeue::Entry) -> Self {
+        Self(entry)
+    }
+}
+
+impl fmt::Debug for Sqe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sqe").field("opcode", &self.opcode()).field("user_data", &self.0.get_user_data()).finish()
+    }
+}
+
+/// One completion queue entry: the kernel's answer, or one of several, to an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cqe {
+    pub(crate) user_data: u64,
+    pub(crate) result: i32,
+    pub(crate) flags: u32,
+}
+
+impl Cqe {
+    /// What the operation answered: a count, a descriptor, or a negative errno.
+    pub fn result(&self) -> i32 {
+        self.result
+    }
+
+    /// The answer as std would give it.
+    ///
+    /// # Errors
+    ///
+    /// A negative result is the errno.
+    pub fn value(&self) -> io::Result<u32> {
+        u32::try_from(self.result).map_err(|_| io::Error::from_raw_os_error(self.result.wrapping_neg()))
+    }
+
+    /// More completions of the same submission follow (`IORING_CQE_F_MORE`).
+    pub fn more(&self) -> bool {
+        cqueue::more(self.flags)
+    }
+
+    /// The buffer that the kernel picked from a buffer ring, if it did (`IORING_CQE_F_BUFFER`).
+    pub fn buffer_id(&self) -> Option<u16> {
+        cqueue::buffer_select(self.flags)
+    }
+
+    /// The socket held more bytes than this receive took (`IORING_CQE_F_SOCK_NONEMPTY`).
+    pub fn socket_has_more(&self) -> bool {
+        cqueue::sock_nonempty(self.flags)
+    }
+
+    /// An answer that no kernel gave: the operation ended before it reached one.
+    pub(crate) fn made_up(result: i32) -> Self {
+        Self { user_data: 0, result, flags: 0 }
+    }
+}
+
+/// How long [`Kernel::enter`] may sleep for a completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Submit, and look what is there.
+    No,
+    /// Until a completion arrives or this much time has gone by.
+    For(Duration),
+    /// Until a completion arrives.
+    Forever,
+}
+
+/// The kernels that a driver can stand on.
+#[derive(Debug)]
+pub(crate) enum Kernel {
+    /// The real thing.
+    Uring(Uring),
+}
+
+impl Kernel {
+    /// Sets up a real ring.
+    pub(crate) fn uring(request: &SetupRequest) -> Result<Self, Refusal> {
+        setup::set_up(request).map(|ring| Self::Uring(Uring::new(ring)))
+    }
+
+    /// Stages one entry; a full queue gives it back.
+    pub(crate) fn push(&mut self, sqe: Sqe) -> Result<(), Sqe> {
+        match self {
+            Self::Uring(uring) => uring.push(sqe),
+        }
+    }
+
+    /// How many staged entries the kernel has not consumed yet.
+    pub(crate) fn staged(&mut self) -> usize {
+        match self {
+            Self::Uring(uring) => uring.staged(),
+        }
+    }
+
+    /// Whether [`enter`](Self::enter) would achieve anything now: staged entries, or work that the kernel has put off
+    /// until we enter. Costs no system call.
+    pub(crate) fn wants_entry(&mut self) -> bool {
+        match self {
+            Self::Uring(uring) => uring.wants_entry(),
+        }
+    }
+
+    /// Submits what is staged, lets the kernel do what it had put off, and waits as told: one system call.
+    ///
+    /// A return tells nothing about how many completions there are. `EINTR` and an expired wait are `Ok`.
+    pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        match self {
+            Self::Uring(uring) => uring.enter(wait),
+        }
+    }
+
+    /// Copies out the completions that are there, and gives their places back to the kernel.
+    pub(crate) fn take_completions(&mut self, into: &mut Vec<Cqe>) {
+        match self {
+            Self::Uring(uring) => uring.take_completions(into),
+        }
+    }
+
+    /// Completions overflowed the queue and wait inside the kernel: only an entry brings them out.
+    pub(crate) fn has_overflowed(&mut self) -> bool {
+        match self {
+            Self::Uring(uring) => uring.has_overflowed(),
+        }
+    }
+
+    /// Lets the kernel pick from the buffers of `pool`. They are the kernel's until the ring is gone (I6).
+    pub(crate) fn register_buffers(&mut self, pool: &BufferPool) -> io::Result<()> {
+        match self {
+            Self::Uring(uring) => uring.register_buffers(pool),
+        }
+    }
+
+    /// Takes a buffer group back. To be called only when no op names the group.
+    pub(crate) fn unregister_buffers(&mut self, group: u16) {
+        match self {
+            Self::Uring(uring) => uring.unregister_buffers(group),
+        }
+    }
+}

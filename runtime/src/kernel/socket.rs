@@ -1,0 +1,107 @@
+//! What sockets do without an SQE: making, binding, listening, options and addresses.
+//!
+//! On the real kernel these are plain system calls, made by `socket2`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+/// A new TCP socket for addresses like this one, closed on exec.
+pub(crate) fn tcp(address: SocketAddr) -> io::Result<OwnedFd> {
+    // Blocking, as the ring wants it: an operation waits in the kernel, not in a retry loop of ours.
+    let socket = Socket::new_raw(Domain::for_address(address), Type::STREAM.cloexec(), Some(Protocol::TCP))?;
+    Ok(socket.into())
+}
+
+pub(crate) fn bind(fd: BorrowedFd<'_>, address: SocketAddr) -> io::Result<()> {
+    SockRef::from(&fd).bind(&address.into())
+}
+
+pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
+    SockRef::from(&fd).listen(backlog)
+}
+
+pub(crate) fn local_address(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
+    internet(SockRef::from(&fd).local_addr()?)
+}
+
+pub(crate) fn peer_address(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
+    internet(SockRef::from(&fd).peer_addr()?)
+}
+
+fn internet(address: socket2::SockAddr) -> io::Result<SocketAddr> {
+    address.as_socket().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an internet socket"))
+}
+
+/// Descriptors from outside may be non-blocking; ours are not, see [`tcp`].
+pub(crate) fn set_blocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&fd).set_nonblocking(false)
+}
+
+/// An option of a socket, with the value that it is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SocketOption {
+    /// `TCP_NODELAY`.
+    NoDelay(bool),
+    /// `SO_KEEPALIVE`, and with a time also `TCP_KEEPIDLE`.
+    KeepAlive(Option<Duration>),
+    /// `SO_LINGER`.
+    Linger(Option<Duration>),
+    /// `IP_TTL`, or `IPV6_UNICAST_HOPS` for an IPv6 socket.
+    Ttl(u32),
+    /// `SO_RCVBUF`.
+    RecvBufferSize(usize),
+    /// `SO_SNDBUF`.
+    SendBufferSize(usize),
+    /// `SO_REUSEADDR`.
+    ReuseAddress(bool),
+}
+
+pub(crate) fn set_option(fd: BorrowedFd<'_>, option: SocketOption) -> io::Result<()> {
+    let socket = SockRef::from(&fd);
+    match option {
+        SocketOption::NoDelay(on) => socket.set_tcp_nodelay(on),
+        SocketOption::KeepAlive(None) => socket.set_keepalive(false),
+        SocketOption::KeepAlive(Some(time)) => socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(time)),
+        SocketOption::Linger(time) => socket.set_linger(time),
+        SocketOption::Ttl(hops) if is_v6(&socket)? => socket.set_unicast_hops_v6(hops),
+        SocketOption::Ttl(hops) => socket.set_ttl_v4(hops),
+        SocketOption::RecvBufferSize(bytes) => socket.set_recv_buffer_size(bytes),
+        SocketOption::SendBufferSize(bytes) => socket.set_send_buffer_size(bytes),
+        SocketOption::ReuseAddress(on) => socket.set_reuse_address(on),
+    }
+}
+
+fn is_v6(socket: &SockRef<'_>) -> io::Result<bool> {
+    Ok(socket.domain()? == Domain::IPV6)
+}
+
+pub(crate) fn no_delay(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    SockRef::from(&fd).tcp_nodelay()
+}
+
+pub(crate) fn keep_alive(fd: BorrowedFd<'_>) -> io::Result<Option<Duration>> {
+    let socket = SockRef::from(&fd);
+    if socket.keepalive()? { socket.tcp_keepalive_time().map(Some) } else { Ok(None) }
+}
+
+pub(crate) fn linger(fd: BorrowedFd<'_>) -> io::Result<Option<Duration>> {
+    SockRef::from(&fd).linger()
+}
+
+pub(crate) fn ttl(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    let socket = SockRef::from(&fd);
+    if is_v6(&socket)? { socket.unicast_hops_v6() } else { socket.ttl_v4() }
+}
+
+pub(crate) fn recv_buffer_size(fd: BorrowedFd<'_>) -> io::Result<usize> {
+    SockRef::from(&fd).recv_buffer_size()
+}
+
+pub(crate) fn send_buffer_size(fd: BorrowedFd<'_>) -> io::Result<usize> {
+    SockRef::from(&fd).send_buffer_size()
+}

@@ -1,0 +1,111 @@
+//! The real ring.
+//!
+//! The `io-uring` crate sets the ring up and maps its queues; entering is our own, because that crate cannot combine the
+//! registered ring descriptor with `IORING_ENTER_NO_IOWAIT`, and a wait with a timeout should not cost an entry more.
+//!
+//! # Safety
+//!
+//! Entries are pushed here on behalf of the driver, which keeps every piece of memory that they name until their final
+//! completion (I1), and only from the thread that owns the ring (I5: [`Uring`] is `!Send`).
+#![allow(unsafe_code, reason = "the submission queue takes entries that name memory")]
+
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, RawFd};
+
+use io_uring::IoUring;
+
+use crate::buf::BufferPool;
+use crate::kernel::setup::Ring;
+use crate::kernel::{Cqe, Sqe, Wait};
+use crate::sys::uring as raw;
+
+#[derive(Debug)]
+pub(crate) struct Uring {
+    /// The mapped queues, the features granted, and the descriptor to enter by.
+    ring: Ring,
+    /// Only the thread that set the ring up may enter it (`SINGLE_ISSUER`).
+    not_send: PhantomData<*mut ()>,
+}
+
+impl Uring {
+    pub(crate) fn new(ring: Ring) -> Self {
+        Self { ring, not_send: PhantomData }
+    }
+
+    pub(crate) fn push(&mut self, sqe: Sqe) -> Result<(), Sqe> {
+        // SAFETY: what the entry names stays valid until its final completion: its slot owns it (I1).
+        match unsafe { self.ring.ring.submission().push(&sqe.0) } {
+            Ok(()) => Ok(()),
+            Err(_) => Err(sqe),
+        }
+    }
+
+    pub(crate) fn staged(&mut self) -> usize {
+        self.ring.ring.submission().len()
+    }
+
+    pub(crate) fn wants_entry(&mut self) -> bool {
+        let submission = self.ring.ring.submission();
+        if !submission.is_empty() || submission.cq_overflow() {
+            return true;
+        }
+        // Without the flag there is no telling, so we enter. With it, completions that are put off (DEFER_TASKRUN) show
+        // themselves here.
+        let put_off = !self.ring.features.taskrun_flag || submission.taskrun();
+        drop(submission);
+        put_off || !self.ring.ring.completion().is_empty()
+    }
+
+    pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        let (min_complete, timeout) = match wait {
+            Wait::No => (0, None),
+            Wait::For(timeout) => (1, Some(timeout)),
+            Wait::Forever => (1, None),
+        };
+        let submission = self.ring.ring.submission();
+        let staged = submission.len() as u32;
+        let wakeup = self.ring.features.sqpoll && submission.need_wakeup();
+        drop(submission);
+        // GETEVENTS always: with DEFER_TASKRUN nothing is posted without it, and an overflowed queue isn't flushed.
+        let mut flags = self.ring.enter_flags | raw::ENTER_GETEVENTS;
+        if wakeup {
+            flags |= raw::ENTER_SQ_WAKEUP;
+        }
+        match raw::enter_wait(self.ring.enter_fd, staged, min_complete, flags, timeout) {
+            Ok(_) => Ok(()),
+            // A signal ended the wait: what was staged is still staged, and the next turn enters again.
+            Err(error) if error.raw_os_error() == Some(libc::EINTR) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn take_completions(&mut self, into: &mut Vec<Cqe>) {
+        let completions = self.ring.ring.completion();
+        into.extend(completions.map(|entry| Cqe {
+            user_data: entry.user_data(),
+            result: entry.result(),
+            flags: entry.flags(),
+        }));
+    }
+
+    pub(crate) fn has_overflowed(&mut self) -> bool {
+        self.ring.ring.submission().cq_overflow()
+    }
+
+    pub(crate) fn register_buffers(&mut self, pool: &BufferPool) -> io::Result<()> {
+        let (address, entries) = (pool.ring_address() as *mut _, u32::from(pool.ring_entries()));
+        // SAFETY: the pool's ring has that many entries, and lives until the kernel's ring is gone, or is leaked with it (I6).
+        unsafe { raw::register_buf_ring(self.descriptor(), address, entries, pool.group()) }
+    }
+
+    pub(crate) fn unregister_buffers(&mut self, group: u16) {
+        // An error means that the kernel does not know the group (any more): there is nothing to take back.
+        let _ = raw::unregister_buf_ring(self.descriptor(), group);
+    }
+
+    fn descriptor(&self) -> RawFd {
+        let ring: &IoUring = &self.ring.ring;
+        ring.as_raw_fd()
+    }
+}

@@ -1,0 +1,6 @@
+//! Calls to the system that neither std nor the io-uring crate offers in the form we need: no policy, no state.
+
+pub(crate) mod event;
+pub(crate) mod host;
+pub(crate) mod mapping;
+pub(crate) mod uring;
