@@ -1,1 +1,46 @@
-//! placeholder
+//! The runtime under [quoit](https://docs.rs/quoit): a completion driver on io_uring, buffers, tasks and timers.
+//!
+//! Programs use the facade crate `quoit`; this crate is for those who build on the driver itself.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`Runtime`], [`Builder`] | a runtime for one thread, and its knobs |
+//! | [`spawn`], [`task`] | tasks and their handles |
+//! | [`op`] | operations: what each tells the kernel, and what it makes of the answer |
+//! | [`buf`] | memory that is lent to the kernel |
+//! | [`fd`] | a descriptor that stays open while an operation names it |
+//! | [`socket`] | what sockets do without an operation |
+//! | [`timer`] | deadlines |
+//! | [`blocking`] | threads for calls that block |
+//! | [`probe`] | what the machine supports |
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "quoit runs on Linux only: its driver is io_uring. On other systems, use a runtime that is portable, such as tokio or \
+     compio"
+);
+
+pub mod blocking;
+pub mod buf;
+mod builder;
+mod context;
+mod driver;
+mod executor;
+pub mod fd;
+mod kernel;
+mod metrics;
+pub mod op;
+mod runtime;
+mod shim;
+pub mod socket;
+mod spawn;
+mod sys;
+pub mod task;
+pub mod timer;
+
+pub use crate::builder::{Builder, KernelKind};
+pub use crate::kernel::probe::{Features, Support, probe};
+pub use crate::kernel::refusal::{Cause, Refusal};
+pub use crate::metrics::Metrics;
+pub use crate::runtime::{Runtime, ShutdownReport, block_on, metrics};
+pub use crate::spawn::spawn;

@@ -1,0 +1,180 @@
+//! The knobs of a runtime, each with the reason to touch it.
+
+use std::env;
+use std::io;
+use std::time::Duration;
+
+use crate::buf::PoolConfig;
+use crate::driver::Driver;
+use crate::executor::Executor;
+use crate::kernel::Kernel;
+use crate::kernel::setup::SetupRequest;
+use crate::runtime::{Core, Runtime};
+
+/// Which kernel a runtime stands on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KernelKind {
+    /// io_uring. The environment may name a kernel instead: `QUOIT_KERNEL=uring`.
+    #[default]
+    Auto,
+    /// io_uring, whatever the environment says.
+    IoUring,
+}
+
+/// Builds a [`Runtime`] with other than the default settings. Made by [`Runtime::builder`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let runtime = quoit_runtime::Runtime::builder()
+///     .entries(64)
+///     .buffer_pool(16, 4096)
+///     .shutdown_deadline(Duration::from_millis(500))
+///     .build()?;
+/// assert_eq!(runtime.block_on(async { 6 * 7 }), 42);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Builder {
+    entries: u32,
+    completion_entries: Option<u32>,
+    kernel: KernelKind,
+    sqpoll: Option<Duration>,
+    pool_buffers: usize,
+    pool_bytes: usize,
+    poll_budget: usize,
+    name: String,
+    shutdown_deadline: Duration,
+    close_deadline: Duration,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: 256,
+            completion_entries: None,
+            kernel: KernelKind::Auto,
+            sqpoll: None,
+            pool_buffers: 4096,
+            pool_bytes: 8 << 10,
+            poll_budget: 256,
+            name: String::from("quoit"),
+            shutdown_deadline: Duration::from_secs(1),
+            close_deadline: Duration::from_secs(10),
+        }
+    }
+
+    /// Places in the submission queue; 256 by default, rounded up to a power of two. More let one system call submit more
+    /// operations. A full queue refuses nothing: the rest waits in a list of our own and costs another system call.
+    pub fn entries(&mut self, entries: u32) -> &mut Self {
+        self.entries = entries;
+        self
+    }
+
+    /// Places in the completion queue; four times the entries by default. More where many completions arrive at once:
+    /// a queue that runs over loses nothing, but ends multishot operations, which then have to be armed again.
+    pub fn completion_entries(&mut self, entries: u32) -> &mut Self {
+        self.completion_entries = Some(entries);
+        self
+    }
+
+    /// The kernel to stand on; [`KernelKind::Auto`] by default.
+    pub fn kernel(&mut self, kernel: KernelKind) -> &mut Self {
+        self.kernel = kernel;
+        self
+    }
+
+    /// Has a kernel thread look for submissions, which goes to sleep after this long without any. It takes a core for
+    /// itself; off by default.
+    pub fn sqpoll(&mut self, idle: Duration) -> &mut Self {
+        self.sqpoll = Some(idle);
+        self
+    }
+
+    /// The most buffers that the pool for receives may grow to, and the bytes of each; 4096 buffers of 8 KiB by default.
+    /// The pool begins small and doubles when it runs dry. At least as many buffers as connections that are active at
+    /// once are best. When all are in use, receives go on with memory of their own, more slowly.
+    pub fn buffer_pool(&mut self, count: usize, bytes: usize) -> &mut Self {
+        self.pool_buffers = count;
+        self.pool_bytes = bytes;
+        self
+    }
+
+    /// Tasks that are polled before the runtime looks at the kernel again; 256 by default. Fewer make for an earlier look,
+    /// more for fewer system calls.
+    pub fn poll_budget(&mut self, polls: usize) -> &mut Self {
+        self.poll_budget = polls;
+        self
+    }
+
+    /// A name for reports; "quoit" by default.
+    pub fn name(&mut self, name: &str) -> &mut Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// How long dropping the runtime waits for the kernel to give memory back; 1 s by default. What the kernel keeps longer
+    /// is leaked.
+    pub fn shutdown_deadline(&mut self, deadline: Duration) -> &mut Self {
+        self.shutdown_deadline = deadline;
+        self
+    }
+
+    /// How long writes that had begun may go on after the last handle of their socket was dropped; 10 s by default.
+    pub fn close_deadline(&mut self, deadline: Duration) -> &mut Self {
+        self.close_deadline = deadline;
+        self
+    }
+
+    /// Builds the runtime, for the thread that calls.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` where a setting makes no sense. Where the kernel refuses io_uring: `PermissionDenied`, `Unsupported`
+    /// or `OutOfMemory`; the text names the cause and the fix.
+    pub fn build(&self) -> io::Result<Runtime> {
+        let pool = self.pool_config()?;
+        if self.poll_budget == 0 {
+            return Err(invalid("poll_budget(0): no task would ever run"));
+        }
+        self.check_kernel()?;
+        let request =
+            SetupRequest { entries: self.entries, completion_entries: self.completion_entries, sqpoll: self.sqpoll };
+        let driver = Driver::new(Kernel::uring(&request)?, pool, self.close_deadline);
+        let (executor, doorbell) = Executor::new()?;
+        driver.watch(doorbell);
+        Ok(Runtime::from_core(Core::new(executor, driver, self.poll_budget, &self.name, self.shutdown_deadline)))
+    }
+
+    fn pool_config(&self) -> io::Result<PoolConfig> {
+        let cap = u16::try_from(self.pool_buffers).ok().filter(|cap| (1..=MOST_BUFFERS).contains(cap));
+        let cap = cap.ok_or_else(|| invalid("buffer_pool: from 1 to 32768 buffers"))?;
+        let bytes = u32::try_from(self.pool_bytes).ok().filter(|bytes| (1..=MOST_BYTES).contains(bytes));
+        let bytes = bytes.ok_or_else(|| invalid("buffer_pool: from 1 byte to 16 MiB in a buffer"))?;
+        Ok(PoolConfig { group: 0, initial: cap.min(FIRST_BUFFERS), cap, bytes })
+    }
+
+    /// Whether the environment asks for a kernel that we don't have.
+    fn check_kernel(&self) -> io::Result<()> {
+        match (self.kernel, env::var("QUOIT_KERNEL").as_deref()) {
+            (KernelKind::IoUring, _) | (KernelKind::Auto, Err(_) | Ok("" | "auto" | "uring")) => Ok(()),
+            (KernelKind::Auto, Ok(name)) => {
+                Err(invalid(&format!("QUOIT_KERNEL={name}: this version knows `uring` and `auto`")))
+            }
+        }
+    }
+}
+
+fn invalid(text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+/// Buffers that a pool begins with.
+const FIRST_BUFFERS: u16 = 64;
+/// As many as a buffer ring may have.
+const MOST_BUFFERS: u16 = 1 << 15;
+/// A larger buffer serves no socket.
+const MOST_BYTES: u32 = 16 << 20;

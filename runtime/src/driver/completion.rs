@@ -1,0 +1,127 @@
+//! What happens when the kernel answers.
+//!
+//! Completions are copied out of the queue before the first is dispatched; each is then a step of its op: the op's own code
+//! reads it and says how it goes on. Wakers and destructors run last, with nothing borrowed (I8).
+#![allow(unsafe_code, reason = "the code of an op is called with a pointer to its slot")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+
+use crate::driver::lane::Lane;
+use crate::driver::lifecycle::{AfterStep, Decision};
+use crate::driver::slots::{CANCEL, CLOSE, Memory, OpKey, OpKind, Slot, WAKE};
+use crate::driver::{Driver, Step, shield, wake};
+use crate::kernel::Cqe;
+
+impl Driver {
+    /// Gives one completion to the op that it belongs to.
+    pub(super) fn dispatch(&self, cqe: Cqe) {
+        match cqe.user_data {
+            // Cancels are silent where they succeed. ENOENT and EALREADY are no errors: the op was faster, and its own
+            // completion tells what became of it.
+            CANCEL => {}
+            CLOSE => self.counters.failed_closes.add(1),
+            WAKE => self.woken(cqe),
+            user_data => self.completed(OpKey::from_user_data(user_data), cqe),
+        }
+    }
+
+    /// Another thread has written to the wake descriptor. What it wants lies in the inbox.
+    fn woken(&self, cqe: Cqe) {
+        if cqe.more() {
+            return;
+        }
+        self.watching.set(false);
+        // A multishot poll ends when the completion queue runs over.
+        if let (false, Some(descriptor)) = (self.is_closed(), self.wake_descriptor.get()) {
+            self.watch(descriptor);
+        }
+    }
+
+    fn completed(&self, key: OpKey, cqe: Cqe) {
+        if !cqe.more() {
+            self.in_kernel.set(self.in_kernel.get() - 1);
+        }
+        let Some(slot) = self.slots.get(key) else {
+            // No slot is freed before the final completion of its last entry, so this can't be.
+            debug_assert!(false, "a completion for {key:?}, which is gone: {cqe:?}");
+            self.counters.stale_completions.add(1);
+            return;
+        };
+        // SAFETY: the op is in its slot, and in the kernel: the step makes it busy, so nobody else touches it (I1).
+        let step = |kind: &OpKind, memory| unsafe { (kind.step)(memory, cqe) };
+        let lane = self.step(key, slot, cqe.more(), step);
+        self.advance(lane);
+    }
+
+    /// An op of this lane has ended: starts the next one, and the one after it if that ends at once.
+    pub(super) fn advance(&self, mut ended: Option<Lane>) {
+        while let Some(lane) = ended.take() {
+            if let Some(key) = lane.next() {
+                ended = self.prepare(key);
+            } else {
+                lane.take_idle_wakers().into_iter().for_each(wake);
+            }
+        }
+    }
+
+    /// Runs a piece of an op's own code, and does what it wants. The answer is the lane that the op has left by ending.
+    #[must_use]
+    pub(super) fn step(
+        &self,
+        key: OpKey,
+        slot: &Slot,
+        more_follow: bool,
+        code: impl FnOnce(&OpKind, NonNull<Memory>) -> Step,
+    ) -> Option<Lane> {
+        let before = slot.stage.get();
+        slot.stage.set(before.step_begins());
+        let code = AssertUnwindSafe(|| code(slot.kind.get(), slot.memory()));
+        let step = catch_unwind(code).unwrap_or_else(|payload| {
+            // A buffer of the user's has panicked; the panic hook has reported it. The op ends, unless the kernel has it.
+            std::mem::forget(payload);
+            if more_follow { Step::Pending } else { Step::Done(Cqe::made_up(-libc::EFAULT)) }
+        });
+        let decision = match step {
+            // An op that wants to go on while everything ends is over.
+            Step::Submit(_) if self.is_closed() => Decision::Ended(Cqe::made_up(-libc::ECANCELED)),
+            Step::Submit(sqe) => {
+                self.push_counted(sqe.keyed(key.user_data()));
+                Decision::GoesOn
+            }
+            Step::Pending => Decision::GoesOn,
+            Step::Done(answer) => Decision::Ended(answer),
+        };
+        self.end_step(key, slot, decision, before.is_abandoned())
+    }
+
+    /// Takes note of what an op decided. The answer is the lane that the op has left by ending.
+    #[must_use]
+    pub(super) fn end_step(&self, key: OpKey, slot: &Slot, decision: Decision, abandoned_before: bool) -> Option<Lane> {
+        let (stage, after) = slot.stage.get().step_ended(decision, abandoned_before);
+        slot.stage.set(stage);
+        match after {
+            AfterStep::Nothing => None,
+            AfterStep::Cancel => {
+                if slot.kind.get().cancel_on_drop {
+                    self.push_cancel(key);
+                }
+                None
+            }
+            // The slot may be vacant, or another op's, once anybody else's code has run: its lane is taken before.
+            AfterStep::Wake => {
+                let lane = slot.lane.take();
+                if let Some(waker) = slot.waker.take() {
+                    wake(waker);
+                }
+                lane
+            }
+            AfterStep::Discard(answer) => {
+                let (lane, kind) = (slot.lane.take(), slot.kind.get());
+                // SAFETY: the op has ended and its future is gone: nobody else will take it out. The call frees the slot.
+                shield(|| unsafe { (kind.discard)(&self.slots, key, answer) });
+                lane
+            }
+        }
+    }
+}

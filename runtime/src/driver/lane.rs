@@ -1,0 +1,117 @@
+//! A lane: operations that must follow one another, such as the sends of one socket.
+//!
+//! One op of a lane is with the kernel; the others wait parked in their slots, first come first served. A parked op is
+//! owned by its slot like any other, so a future that is forgotten while its op waits holds up nobody: the op runs when
+//! its turn comes. A future that is dropped while its op waits takes the op out again, and no trace is left.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::driver::slots::OpKey;
+
+/// An order among operations. Clones are the same lane.
+#[derive(Clone, Default)]
+pub struct Lane(Rc<State>);
+
+#[derive(Default)]
+struct State {
+    /// The op that has the lane now.
+    active: Cell<Option<OpKey>>,
+    /// Those that wait, in the order in which they came.
+    parked: RefCell<VecDeque<OpKey>>,
+    /// Who wants to know when the lane is idle.
+    idle: RefCell<Vec<Waker>>,
+}
+
+impl Lane {
+    /// A lane with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Nothing runs in this lane, and nothing waits.
+    pub fn is_idle(&self) -> bool {
+        self.0.active.get().is_none()
+    }
+
+    /// Waits until the lane is idle.
+    pub fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_idle() {
+            return Poll::Ready(());
+        }
+        if !self.0.idle.borrow().iter().any(|waker| waker.will_wake(cx.waker())) {
+            let waker = cx.waker().clone();
+            self.0.idle.borrow_mut().push(waker);
+        }
+        Poll::Pending
+    }
+
+    /// Takes the lane for an op, or puts the op behind those that wait (`false`).
+    pub(crate) fn enter(&self, key: OpKey) -> bool {
+        if self.is_idle() {
+            self.0.active.set(Some(key));
+            return true;
+        }
+        self.0.parked.borrow_mut().push_back(key);
+        false
+    }
+
+    /// Takes a parked op out.
+    pub(crate) fn withdraw(&self, key: OpKey) {
+        let mut parked = self.0.parked.borrow_mut();
+        if let Some(position) = parked.iter().position(|waiting| *waiting == key) {
+            parked.remove(position);
+        }
+    }
+
+    /// The active op has ended: the next one has the lane now, if there is one.
+    pub(crate) fn next(&self) -> Option<OpKey> {
+        let next = self.0.parked.borrow_mut().pop_front();
+        self.0.active.set(next);
+        next
+    }
+
+    /// The op that has the lane.
+    pub(crate) fn active(&self) -> Option<OpKey> {
+        self.0.active.get()
+    }
+
+    /// Whom to wake now that the lane is idle.
+    pub(crate) fn take_idle_wakers(&self) -> Vec<Waker> {
+        self.0.idle.take()
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").field("active", &self.0.active).field("parked", &self.0.parked).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(index: u64) -> OpKey {
+        OpKey::from_user_data(index)
+    }
+
+    #[test]
+    fn ops_leave_a_lane_in_the_order_in_which_they_came() {
+        let lane = Lane::new();
+        assert!(lane.enter(key(1)));
+        assert!(!lane.enter(key(2)));
+        assert!(!lane.enter(key(3)));
+        assert!(!lane.enter(key(4)));
+        lane.withdraw(key(3));
+        assert_eq!(lane.next(), Some(key(2)));
+        assert_eq!(lane.active(), Some(key(2)));
+        assert_eq!(lane.next(), Some(key(4)));
+        assert_eq!(lane.next(), None);
+        assert!(lane.is_idle());
+        assert!(lane.enter(key(5)));
+    }
+}

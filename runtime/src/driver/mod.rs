@@ -1,0 +1,438 @@
+//! The driver: it owns every operation from submission to its final completion, and wakes who waits.
+//!
+//! The parts: [`slots`] is the table of operations, [`lifecycle`] the life of one as pure code, [`lane`] the order among
+//! operations that must follow one another, [`completion`] what happens when the kernel answers, [`shutdown`] the end.
+//!
+//! # Borrowing
+//!
+//! Nothing of anybody else's runs while a part of the driver is borrowed (I8): wakers, destructors and the code of ops are
+//! called with everything released, and may call the driver again.
+//!
+//! # Safety
+//!
+//! An op's memory is handed to the code of its kind, in the stages that [`slots`] names.
+#![allow(unsafe_code, reason = "the code of an op is called with a pointer to its slot")]
+
+mod completion;
+pub(crate) mod lane;
+pub(crate) mod lifecycle;
+mod shutdown;
+pub(crate) mod slots;
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use io_uring::{opcode, types};
+
+use crate::buf::{BufferPool, PoolConfig};
+use crate::driver::lane::Lane;
+use crate::driver::lifecycle::{AfterDrop, Decision, Stage};
+use crate::driver::slots::{CANCEL, CLOSE, Memory, OpKey, OpKind, Slots, WAKE};
+use crate::kernel::{Cqe, Kernel, Sqe, Wait};
+use crate::metrics::DriverCounters;
+
+/// What an op wants next.
+#[derive(Debug)]
+pub enum Step {
+    /// Push this entry: the op goes on in the kernel.
+    Submit(Sqe),
+    /// Nothing: more completions of the entry that is with the kernel follow.
+    Pending,
+    /// The op has ended, with this answer.
+    Done(Cqe),
+}
+
+/// One thread's operations, and the kernel that performs them.
+pub struct Driver {
+    /// Where entries go and completions come from; gone once the driver has shut down.
+    kernel: RefCell<Option<Kernel>>,
+    /// The operations.
+    slots: Slots,
+    /// Entries that did not fit into the submission queue, in order. Cancels stand here behind the ops that they name, so
+    /// that none can be refused or come too early. Bounded by the slots: an op has one entry and one cancel at a time.
+    spill: RefCell<VecDeque<Sqe>>,
+    /// Completions copied out and not yet dispatched; kept for its capacity.
+    completions: Cell<Vec<Cqe>>,
+    /// Entries whose final completion has not been seen.
+    in_kernel: Cell<usize>,
+    /// The buffers that the kernel picks from; made when the first op wants them.
+    pool: OnceCell<BufferPool>,
+    pool_config: PoolConfig,
+    /// How long a socket whose last handle is gone may go on sending.
+    close_deadline: Duration,
+    /// A turn is running: whatever is pushed will be submitted at its end.
+    turning: Cell<bool>,
+    /// No new operation is taken any more.
+    closed: Cell<bool>,
+    /// The poll of the wake descriptor is with the kernel.
+    watching: Cell<bool>,
+    /// What other threads write to; kept for re-arming the poll.
+    wake_descriptor: Cell<Option<RawFd>>,
+    pub(crate) counters: DriverCounters,
+}
+
+impl Driver {
+    pub(crate) fn new(kernel: Kernel, pool_config: PoolConfig, close_deadline: Duration) -> Rc<Self> {
+        Rc::new(Self {
+            kernel: RefCell::new(Some(kernel)),
+            slots: Slots::new(),
+            spill: RefCell::new(VecDeque::new()),
+            completions: Cell::new(Vec::new()),
+            in_kernel: Cell::new(0),
+            pool: OnceCell::new(),
+            pool_config,
+            close_deadline,
+            turning: Cell::new(false),
+            closed: Cell::new(false),
+            watching: Cell::new(false),
+            wake_descriptor: Cell::new(None),
+            counters: DriverCounters::default(),
+        })
+    }
+
+    /// How many entries the kernel has, or will get, that have not had their final completion.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_kernel.get()
+    }
+
+    /// No operation is taken any more: the runtime has been shut down.
+    pub fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// How long a socket whose last handle is gone may go on sending.
+    pub fn close_deadline(&self) -> Duration {
+        self.close_deadline
+    }
+
+    /// The runtime that this driver belongs to is inside `block_on`.
+    pub fn is_running(&self) -> bool {
+        self.turning.get()
+    }
+
+    pub(crate) fn set_turning(&self, turning: bool) {
+        self.turning.set(turning);
+    }
+
+    /// Puts an op into a slot and starts it, or parks it behind the others of its lane.
+    ///
+    /// `move_in` writes the op into the slot's memory; `None` where no operation is taken any more, and then `move_in` has
+    /// not been called.
+    ///
+    /// # Panics
+    ///
+    /// Where the driver's runtime is not running: the operation could never complete.
+    pub(crate) fn submit(
+        &self,
+        kind: &'static OpKind,
+        lane: Option<&Lane>,
+        move_in: impl FnOnce(NonNull<Memory>),
+    ) -> Option<OpKey> {
+        if self.closed.get() {
+            return None;
+        }
+        assert!(
+            self.turning.get(),
+            "{}: the runtime that this socket or file belongs to is not running: operations are awaited inside its own \
+             `block_on`",
+            kind.name,
+        );
+        let (key, slot) = self.slots.reserve(kind);
+        move_in(slot.memory());
+        slot.stage.set(Stage::Parked);
+        if let Some(lane) = lane {
+            slot.lane.set(Some(lane.clone()));
+            if !lane.enter(key) {
+                return Some(key);
+            }
+        }
+        let ended = self.prepare(key);
+        self.advance(ended);
+        Some(key)
+    }
+
+    /// Looks for the answer of an op; registers who waits for it.
+    pub(crate) fn poll(&self, key: OpKey, cx: &mut Context<'_>) -> Poll<Cqe> {
+        let slot = self.slots.get(key).expect("the future of an op keeps it in its slot");
+        if let Stage::Done(answer) = slot.stage.get() {
+            return Poll::Ready(answer);
+        }
+        match slot.waker.take() {
+            Some(waker) if waker.will_wake(cx.waker()) => slot.waker.set(Some(waker)),
+            replaced => {
+                slot.waker.set(Some(cx.waker().clone()));
+                drop(replaced);
+            }
+        }
+        Poll::Pending
+    }
+
+    /// The memory of an op that has ended, for moving it out; [`release`](Self::release) follows.
+    pub(crate) fn ended_memory(&self, key: OpKey) -> NonNull<Memory> {
+        let slot = self.slots.get(key).expect("the future of an op keeps it in its slot");
+        assert!(matches!(slot.stage.get(), Stage::Done(_)), "only an op that has ended may be taken out");
+        slot.memory()
+    }
+
+    /// Frees the slot of an op that has been moved out.
+    pub(crate) fn release(&self, key: OpKey) {
+        self.slots.release(key);
+    }
+
+    /// The future of an op is dropped: nobody waits for the answer any more.
+    pub(crate) fn abandon(&self, key: OpKey) {
+        let Some(slot) = self.slots.get(key) else { return };
+        let kind = slot.kind.get();
+        let was_abandoned = slot.stage.get().is_abandoned();
+        let (stage, after) = slot.stage.get().dropped();
+        slot.stage.set(stage);
+        let waker = slot.waker.take();
+        match after {
+            AfterDrop::Withdraw => {
+                let lane = slot.lane.take();
+                lane.expect("only an op in a lane is parked").withdraw(key);
+                // SAFETY: the op is in its slot and no kernel has seen it; the call frees the slot.
+                unsafe { (kind.withdraw)(&self.slots, key) }
+            }
+            AfterDrop::Cancel if kind.cancel_on_drop && !was_abandoned => self.push_cancel(key),
+            AfterDrop::Cancel | AfterDrop::Nothing => {}
+            // SAFETY: the op has ended (its final completion is here); the call frees the slot.
+            AfterDrop::Discard(answer) => unsafe { (kind.discard)(&self.slots, key, answer) },
+        }
+        drop(waker);
+    }
+
+    /// Asks the kernel to end an op. Its answer comes as ever: the true one if it was faster, else `ECANCELED`.
+    pub(crate) fn cancel(&self, key: OpKey) {
+        match self.slots.get(key).map(|slot| slot.stage.get()) {
+            Some(Stage::InKernel { .. } | Stage::Busy { .. }) => self.push_cancel(key),
+            Some(Stage::Parked) => self.end_parked(key),
+            Some(Stage::Done(_) | Stage::Vacant) | None => {}
+        }
+    }
+
+    /// Asks the kernel to end the op that has the lane.
+    pub fn cancel_active(&self, lane: &Lane) {
+        if let Some(key) = lane.active() {
+            self.cancel(key);
+        }
+    }
+
+    /// Closes a descriptor that no op names any more. Errors have nobody to go to: they are counted.
+    pub(crate) fn close(&self, fd: OwnedFd) {
+        if self.closed.get() {
+            return drop(fd);
+        }
+        let entry = opcode::Close::new(types::Fd(fd.as_raw_fd())).build();
+        // The entry owns the descriptor from here on.
+        let _ = std::os::fd::IntoRawFd::into_raw_fd(fd);
+        self.push(Sqe::from(entry).keyed(CLOSE).silent());
+    }
+
+    /// The buffers that the kernel picks from.
+    ///
+    /// # Errors
+    ///
+    /// Those of making and registering the pool, at the first call.
+    pub fn pool(&self) -> io::Result<&BufferPool> {
+        if self.pool.get().is_none() {
+            let pool = BufferPool::new(self.pool_config)?;
+            let mut kernel = self.kernel.borrow_mut();
+            kernel.as_mut().ok_or_else(gone)?.register_buffers(&pool)?;
+            let _ = self.pool.set(pool);
+        }
+        Ok(self.pool.get().expect("set just above"))
+    }
+
+    /// How many buffers the pool has, and how many of them are lent.
+    pub(crate) fn buffers(&self) -> (usize, usize) {
+        self.pool.get().map_or((0, 0), |pool| (pool.total(), pool.lent()))
+    }
+
+    /// How many operations live in slots.
+    pub(crate) fn operations(&self) -> usize {
+        self.slots.occupied()
+    }
+
+    /// Counts that a receive found no buffer.
+    pub fn count_no_buffers(&self) {
+        self.counters.no_buffers.add(1);
+    }
+
+    /// Lets writes to `descriptor` end a wait. The caller keeps it open until the driver has shut down.
+    pub(crate) fn watch(&self, descriptor: RawFd) {
+        self.wake_descriptor.set(Some(descriptor));
+        let entry = opcode::PollAdd::new(types::Fd(descriptor), libc::POLLIN as u32).multi(true).build();
+        self.watching.set(true);
+        self.push(Sqe::from(entry).keyed(WAKE));
+    }
+
+    /// Whether entering the kernel would achieve anything now. No system call.
+    pub(crate) fn wants_entry(&self) -> bool {
+        !self.spill.borrow().is_empty() || self.kernel.borrow_mut().as_mut().is_some_and(Kernel::wants_entry)
+    }
+
+    /// Submits everything that was pushed, waits as told, and dispatches the completions.
+    pub(crate) fn turn(&self, wait: Wait) {
+        let mut completions = self.completions.take();
+        self.enter(wait, &mut completions);
+        self.counters.cqes.add(completions.len() as u64);
+        for cqe in completions.drain(..) {
+            self.dispatch(cqe);
+        }
+        self.completions.set(completions);
+        if let Some(pool) = self.pool.get() {
+            pool.reclaim();
+        }
+    }
+
+    /// Enters the kernel until everything pushed is submitted, and copies completions out. One entry, but where the
+    /// submission queue was too small or the completion queue ran over.
+    fn enter(&self, wait: Wait, completions: &mut Vec<Cqe>) {
+        let mut kernel = self.kernel.borrow_mut();
+        let Some(kernel) = kernel.as_mut() else { return };
+        let mut refusals = 0;
+        loop {
+            let spilled = self.refill(kernel);
+            // With completions in hand, or more to submit, there is no reason to sleep.
+            let wait = if spilled || !completions.is_empty() { Wait::No } else { wait };
+            self.counters.enters.add(1);
+            let result = kernel.enter(wait);
+            kernel.take_completions(completions);
+            match result {
+                Ok(()) => refusals = 0,
+                // The kernel is short of memory for requests (EAGAIN) or wants its completions read first (EBUSY): they
+                // have just been read, what was staged is still staged, so try again, but not for ever: tasks that could
+                // free something must run, too.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EBUSY)) => {
+                    refusals += 1;
+                    if refusals >= MOST_REFUSALS {
+                        break;
+                    }
+                    continue;
+                }
+                Err(error) if error.raw_os_error() == Some(libc::EBADR) => lost_completions(),
+                Err(error) => unreachable!("io_uring_enter refused a ring that it had set up: {error}"),
+            }
+            let overflowed = kernel.has_overflowed();
+            if overflowed {
+                self.counters.overflows.add(1);
+            }
+            if !spilled && !overflowed {
+                break;
+            }
+        }
+    }
+
+    /// Moves spilled entries into the submission queue; whether some are left.
+    fn refill(&self, kernel: &mut Kernel) -> bool {
+        let mut spill = self.spill.borrow_mut();
+        while let Some(sqe) = spill.pop_front() {
+            if let Err(sqe) = kernel.push(sqe) {
+                spill.push_front(sqe);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Pushes an entry that will have a final completion.
+    fn push_counted(&self, sqe: Sqe) {
+        self.in_kernel.set(self.in_kernel.get() + 1);
+        self.push(sqe);
+    }
+
+    fn push_cancel(&self, key: OpKey) {
+        let entry = opcode::AsyncCancel::new(key.user_data()).build();
+        self.push(Sqe::from(entry).keyed(CANCEL).silent());
+    }
+
+    /// Stages an entry, behind all that were pushed before it.
+    fn push(&self, sqe: Sqe) {
+        self.counters.sqes.add(1);
+        let mut spill = self.spill.borrow_mut();
+        let mut kernel = self.kernel.borrow_mut();
+        let Some(kernel) = kernel.as_mut() else { unreachable!("nothing is pushed after shutdown") };
+        if spill.is_empty() {
+            if let Err(sqe) = kernel.push(sqe) {
+                spill.push_back(sqe);
+            }
+        } else {
+            spill.push_back(sqe);
+        }
+        // Outside `block_on` no turn will come to submit this: a socket dropped there is closed now.
+        if !self.turning.get() && !self.closed.get() {
+            drop(spill);
+            self.refill(kernel);
+            let _ = kernel.enter(Wait::No);
+        }
+    }
+
+    /// Starts an op whose turn has come. The answer is the lane that the op has left, where it ended at once.
+    #[must_use]
+    fn prepare(&self, key: OpKey) -> Option<Lane> {
+        let slot = self.slots.get(key).expect("an op is started once, while it is in its slot");
+        // SAFETY: the op is in its slot, and parked: the step makes it busy, so nobody else touches it (I1).
+        let prepare = |kind: &OpKind, memory| unsafe { (kind.prepare)(memory) };
+        self.step(key, slot, false, prepare)
+    }
+
+    /// Ends a parked op without the kernel.
+    fn end_parked(&self, key: OpKey) {
+        let slot = self.slots.get(key).expect("the caller has looked");
+        if let Some(lane) = slot.lane.take() {
+            lane.withdraw(key);
+        }
+        slot.stage.set(slot.stage.get().step_begins());
+        // Its lane goes on as if it had never been there.
+        let _ = self.end_step(key, slot, Decision::Ended(Cqe::made_up(-libc::ECANCELED)), false);
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("in_flight", &self.in_kernel.get())
+            .field("slots", &self.slots)
+            .field("closed", &self.closed.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The error of everything that needs a runtime which is gone.
+pub(crate) fn gone() -> io::Error {
+    io::Error::from_raw_os_error(GONE)
+}
+
+/// The errno of operations on a runtime that has been shut down.
+pub(crate) const GONE: i32 = libc::ESHUTDOWN;
+
+/// How often in a row an entry that the kernel refuses for the moment is tried before tasks run again.
+const MOST_REFUSALS: u32 = 16;
+
+/// Wakes a waker that may be anybody's code: a panic of it must not take the driver along.
+pub(crate) fn wake(waker: Waker) {
+    shield(|| waker.wake());
+}
+
+/// Runs code of users inside the driver. Its panic has been reported by the panic hook; it ends here.
+pub(crate) fn shield(code: impl FnOnce()) {
+    if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(code)) {
+        // The payload's own destructor could panic as well.
+        std::mem::forget(payload);
+    }
+}
+
+/// The kernel had no memory even for the list of completions that did not fit: answers are lost for good, and with them the
+/// knowledge of which buffers are free. Going on would be unsound.
+fn lost_completions() -> ! {
+    eprintln!("quoit: the kernel has dropped completions (EBADR): it is out of memory; giving up");
+    std::process::abort()
+}

@@ -1,0 +1,110 @@
+//! The end of a driver: cancel everything, drain what answers, leak what does not.
+//!
+//! Closing a ring is no barrier: the kernel goes on writing into the buffers of operations in flight for milliseconds after
+//! `close(2)` has returned. So the ring is closed only when every operation has had its final completion (I4). What the
+//! kernel does not give back in time (a hung network file system) is leaked with everything that it may touch, and
+//! reported.
+#![allow(
+    unsafe_code,
+    reason = "the kernel's side of the buffer pool ends, and ops that are leaked are asked for their size"
+)]
+
+use std::rc::Rc;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use io_uring::{opcode, types};
+
+use crate::driver::Driver;
+use crate::driver::lifecycle::Stage;
+use crate::driver::slots::CANCEL;
+use crate::kernel::{Sqe, Wait};
+
+/// What became of the operations.
+#[derive(Debug, Default)]
+pub(crate) struct Drained {
+    /// How many entries were with the kernel when shutdown began.
+    pub(crate) cancelled: usize,
+    /// The names of the operations that the kernel did not give back.
+    pub(crate) leaked: Vec<&'static str>,
+    /// How much memory these hold.
+    pub(crate) leaked_bytes: usize,
+}
+
+impl Driver {
+    /// Ends everything, within the deadline. Nothing is taken from here on; answers are still given to futures that live.
+    pub(crate) fn shut_down(self: &Rc<Self>, deadline: Duration) -> Drained {
+        if self.closed.replace(true) {
+            return Drained::default();
+        }
+        // A deadline that no clock can show is none.
+        let end = Instant::now().checked_add(deadline);
+        let cancelled = self.in_kernel.get();
+        self.drain(end);
+        let mut drained = Drained { cancelled, ..Drained::default() };
+        if self.in_kernel.get() == 0 {
+            self.close_ring();
+        } else {
+            self.leak(&mut drained);
+        }
+        drained
+    }
+
+    fn drain(&self, end: Option<Instant>) {
+        // The first round submits what was pushed before, so that the cancel finds it in the kernel.
+        self.turn(Wait::No);
+        while self.in_kernel.get() > 0 || self.watching.get() || self.wants_flush() {
+            let left = end.map_or(PATIENCE, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                break;
+            }
+            // Again and again: an op may have been on its way into the kernel when the last cancel came by.
+            self.push_cancel_all();
+            self.turn(Wait::For(left.min(PATIENCE)));
+        }
+    }
+
+    /// Entries are left that the kernel has not seen: closes.
+    fn wants_flush(&self) -> bool {
+        let staged = self.kernel.borrow_mut().as_mut().is_some_and(|kernel| kernel.staged() > 0);
+        staged || !self.spill.borrow().is_empty()
+    }
+
+    fn push_cancel_all(&self) {
+        let entry = opcode::AsyncCancel2::new(types::CancelBuilder::any()).build();
+        self.push(Sqe::from(entry).keyed(CANCEL).silent());
+    }
+
+    fn close_ring(&self) {
+        let Some(mut kernel) = self.kernel.borrow_mut().take() else { return };
+        if let Some(pool) = self.pool.get() {
+            kernel.unregister_buffers(pool.group());
+            // SAFETY: every op has had its final completion, and the kernel has just given the ring of buffers up.
+            unsafe { pool.close() };
+        }
+    }
+
+    /// Keeps everything that the kernel may still touch, for ever: the ring, the slots with the ops in them, the buffers.
+    fn leak(self: &Rc<Self>, drained: &mut Drained) {
+        for key in self.slots.keys() {
+            let Some(slot) = self.slots.get(key) else { continue };
+            if let Stage::InKernel { .. } = slot.stage.get() {
+                drained.leaked.push(slot.kind.get().name);
+                // SAFETY: the op is in its slot, and `bytes` only reads what the op's owner side has written.
+                drained.leaked_bytes += unsafe { (slot.kind.get().bytes)(slot.memory()) };
+            }
+        }
+        if let Some(pool) = self.pool.get() {
+            pool.leak();
+        }
+        // Kept reachable, so that a leak checker tells our leaks from others.
+        let driver = Rc::into_raw(Rc::clone(self));
+        LEAKED.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(driver as usize);
+    }
+}
+
+/// How long one wait of the drain lasts at most, before the cancel is repeated.
+const PATIENCE: Duration = Duration::from_millis(10);
+
+/// The drivers that could not be drained.
+static LEAKED: Mutex<Vec<usize>> = Mutex::new(Vec::new());

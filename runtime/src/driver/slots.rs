@@ -1,0 +1,268 @@
+//! The in-flight table: one slot per operation, which owns the op from submission until its answer is taken.
+//!
+//! An op is moved into its slot *before* the kernel hears of it, and slots never move: the table grows by whole chunks and
+//! gives none back before it is dropped. So an SQE may name memory inside the op, and a future that is dropped, leaked or
+//! forgotten takes nothing away from the kernel: it only holds an [`OpKey`].
+//!
+//! # Safety
+//!
+//! The memory of a slot is touched by nobody but the functions of its [`OpKind`], and these are called only in the stages
+//! that allow it: `prepare` and `step` while the slot is busy, `discard` and a take-out once the op has ended or before it
+//! has started (I1). A stale key finds no slot (I2). Everything here stays on one thread (I5: `Cell`s, `!Send`).
+#![allow(unsafe_code, reason = "ops of many types live inline in slots of one type")]
+
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::fmt;
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+use std::task::Waker;
+
+use crate::driver::Step;
+use crate::driver::lane::Lane;
+use crate::driver::lifecycle::Stage;
+use crate::kernel::Cqe;
+
+/// Names one operation: a slot and the generation of its use. Its bits are the `user_data` of the op's entries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OpKey(u64);
+
+/// `user_data` of the poll that other threads wake us by.
+pub(crate) const WAKE: u64 = u64::MAX;
+/// `user_data` of cancels, whose own answer tells nothing: the op that they name answers for itself.
+pub(crate) const CANCEL: u64 = u64::MAX - 1;
+/// `user_data` of closes that nobody waits for.
+pub(crate) const CLOSE: u64 = u64::MAX - 2;
+
+impl OpKey {
+    fn new(index: u32, generation: u32) -> Self {
+        Self(u64::from(generation) << 32 | u64::from(index))
+    }
+
+    pub(crate) fn from_user_data(user_data: u64) -> Self {
+        Self(user_data)
+    }
+
+    pub(crate) fn user_data(self) -> u64 {
+        self.0
+    }
+
+    fn index(self) -> usize {
+        self.0 as u32 as usize
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+impl fmt::Debug for OpKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "op {}.{}", self.index(), self.generation())
+    }
+}
+
+/// What the table knows of a type of op: its code, behind pointers to a slot's memory.
+#[derive(Debug)]
+pub(crate) struct OpKind {
+    /// The op's name in dumps and reports.
+    pub(crate) name: &'static str,
+    /// Whether dropping the future asks the kernel to stop; else the op finishes behind everybody's back.
+    pub(crate) cancel_on_drop: bool,
+    /// Makes the first entry.
+    pub(crate) prepare: unsafe fn(NonNull<Memory>) -> Step,
+    /// Reads one completion.
+    pub(crate) step: unsafe fn(NonNull<Memory>, Cqe) -> Step,
+    /// Moves the op out, frees the slot, and then lets the op dispose of an answer that nobody waits for.
+    pub(crate) discard: unsafe fn(&Slots, OpKey, Cqe),
+    /// Moves the op out, frees the slot, and then drops the op, which has never been seen by the kernel.
+    pub(crate) withdraw: unsafe fn(&Slots, OpKey),
+    /// How many bytes of memory the kernel may touch on the op's behalf.
+    pub(crate) bytes: unsafe fn(NonNull<Memory>) -> usize,
+}
+
+/// Room for an op; a larger one lives in a box, and the box here.
+pub(crate) type Memory = [MaybeUninit<u64>; 8];
+
+pub(crate) struct Slot {
+    /// Counts the uses of the slot, so that the key of an earlier one is known as stale.
+    generation: Cell<u32>,
+    /// The next vacant slot, while this one is vacant.
+    next_vacant: Cell<u32>,
+    /// Where the op stands. Set only by the driver.
+    pub(crate) stage: Cell<Stage>,
+    /// Who waits for the answer. Taken out before it is woken or dropped: a waker may be anybody's code (I8).
+    pub(crate) waker: Cell<Option<Waker>>,
+    /// The code of the op that lives here; meaningless while the slot is vacant.
+    pub(crate) kind: Cell<&'static OpKind>,
+    /// The lane in which the op runs, if it runs in one; taken when it ends.
+    pub(crate) lane: Cell<Option<Lane>>,
+    /// The op itself.
+    memory: UnsafeCell<Memory>,
+}
+
+impl Slot {
+    pub(crate) fn memory(&self) -> NonNull<Memory> {
+        NonNull::new(self.memory.get()).expect("a cell inside a slot has an address")
+    }
+}
+
+pub(crate) struct Slots {
+    /// Chunks of [`CHUNK`] slots each, leaked boxes; freed when the table is dropped.
+    chunks: RefCell<Vec<NonNull<[Slot; CHUNK]>>>,
+    /// The head of the list of vacant slots.
+    vacant: Cell<u32>,
+    /// How many slots hold an op.
+    occupied: Cell<usize>,
+}
+
+impl Slots {
+    pub(crate) fn new() -> Self {
+        Self { chunks: RefCell::new(Vec::new()), vacant: Cell::new(NONE), occupied: Cell::new(0) }
+    }
+
+    /// Takes a vacant slot for an op of this kind. The caller writes the op into the slot's memory and sets its stage.
+    ///
+    /// # Panics
+    ///
+    /// With more than 16 million operations at once.
+    pub(crate) fn reserve(&self, kind: &'static OpKind) -> (OpKey, &Slot) {
+        if self.vacant.get() == NONE {
+            self.grow();
+        }
+        let index = self.vacant.get();
+        let slot = self.at(index as usize).expect("the list of vacant slots names slots that exist");
+        self.vacant.set(slot.next_vacant.get());
+        slot.kind.set(kind);
+        self.occupied.set(self.occupied.get() + 1);
+        (OpKey::new(index, slot.generation.get()), slot)
+    }
+
+    /// The slot of an op that is still there.
+    pub(crate) fn get(&self, key: OpKey) -> Option<&Slot> {
+        let slot = self.at(key.index())?;
+        (slot.generation.get() == key.generation()).then_some(slot)
+    }
+
+    /// Frees a slot whose op has been moved out. Every copy of the key is stale from here on.
+    pub(crate) fn release(&self, key: OpKey) {
+        let slot = self.get(key).expect("only the holder of a live key releases it");
+        slot.stage.set(Stage::Vacant);
+        slot.generation.set(slot.generation.get().wrapping_add(1));
+        slot.next_vacant.set(self.vacant.get());
+        self.vacant.set(key.index() as u32);
+        self.occupied.set(self.occupied.get() - 1);
+        // Both may be the last owners of something: dropped last, when the slot is already free.
+        let (lane, waker) = (slot.lane.take(), slot.waker.take());
+        drop((lane, waker));
+    }
+
+    /// How many slots hold an op.
+    pub(crate) fn occupied(&self) -> usize {
+        self.occupied.get()
+    }
+
+    /// The ops that are there, for reports.
+    pub(crate) fn keys(&self) -> Vec<OpKey> {
+        let count = self.chunks.borrow().len() * CHUNK;
+        let occupied = |index: &usize| self.at(*index).is_some_and(|slot| slot.stage.get() != Stage::Vacant);
+        let key = |index| self.at(index).map(|slot| OpKey::new(index as u32, slot.generation.get()));
+        (0..count).filter(occupied).filter_map(key).collect()
+    }
+
+    fn at(&self, index: usize) -> Option<&Slot> {
+        let chunk = *self.chunks.borrow().get(index / CHUNK)?;
+        // SAFETY: a chunk lives until the table is dropped, and nobody holds a `&mut` to it.
+        let chunk: &[Slot; CHUNK] = unsafe { chunk.as_ref() };
+        Some(&chunk[index % CHUNK])
+    }
+
+    fn grow(&self) {
+        let mut chunks = self.chunks.borrow_mut();
+        let first = chunks.len() * CHUNK;
+        assert!(first + CHUNK <= MOST, "more than {MOST} operations are in flight");
+        // The new slots are chained in order, so that the low ones, which are warm in the cache, are used first.
+        let chunk: Box<[Slot; CHUNK]> = Box::new(std::array::from_fn(|offset| Slot {
+            generation: Cell::new(0),
+            next_vacant: Cell::new(if offset + 1 < CHUNK { (first + offset + 1) as u32 } else { NONE }),
+            stage: Cell::new(Stage::Vacant),
+            waker: Cell::new(None),
+            kind: Cell::new(&NOTHING),
+            lane: Cell::new(None),
+            memory: UnsafeCell::new([MaybeUninit::uninit(); 8]),
+        }));
+        chunks.push(NonNull::from(Box::leak(chunk)));
+        self.vacant.set(first as u32);
+    }
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        // A future keeps the driver, and with it this table, alive; an op without a future ends before shutdown does, or
+        // else the whole driver is leaked (I4). So no op is left here.
+        debug_assert_eq!(self.occupied.get(), 0, "a table of operations was dropped with operations in it");
+        for chunk in self.chunks.get_mut().drain(..) {
+            // SAFETY: the chunk came from `Box::leak` in `grow`, and nobody can borrow from a table that is being dropped.
+            drop(unsafe { Box::from_raw(chunk.as_ptr()) });
+        }
+    }
+}
+
+impl fmt::Debug for Slots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slots").field("occupied", &self.occupied.get()).finish_non_exhaustive()
+    }
+}
+
+/// Slots in a chunk: some 8 KiB.
+const CHUNK: usize = 64;
+/// No slot.
+const NONE: u32 = u32::MAX;
+/// The bound of the table: keys of ops never meet the reserved constants.
+const MOST: usize = 1 << 24;
+
+/// The kind of a slot that has never been used.
+static NOTHING: OpKind = OpKind {
+    name: "nothing",
+    cancel_on_drop: false,
+    prepare: |_| unreachable!("a vacant slot is not prepared"),
+    step: |_, _| unreachable!("a vacant slot gets no completion"),
+    discard: |_, _, _| unreachable!("a vacant slot has nothing to discard"),
+    withdraw: |_, _| unreachable!("a vacant slot has nothing to withdraw"),
+    bytes: |_| 0,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_two_cache_lines() {
+        assert_eq!(size_of::<Slot>(), 128);
+    }
+
+    #[test]
+    fn a_stale_key_never_finds_the_next_op_of_its_slot() {
+        let slots = Slots::new();
+        let (first, _) = slots.reserve(&NOTHING);
+        slots.release(first);
+        let (second, slot) = slots.reserve(&NOTHING);
+        assert_eq!(first.index(), second.index());
+        assert!(slots.get(first).is_none());
+        assert!(std::ptr::eq(slots.get(second).expect("live"), slot));
+        slots.release(second);
+        assert_eq!(slots.occupied(), 0);
+    }
+
+    #[test]
+    fn slots_stay_where_they_are_while_the_table_grows() {
+        let slots = Slots::new();
+        let (first, slot) = slots.reserve(&NOTHING);
+        let address = slot.memory();
+        let keys: Vec<_> = (0..1000).map(|_| slots.reserve(&NOTHING).0).collect();
+        assert_eq!(slots.get(first).expect("live").memory(), address);
+        assert_eq!(slots.occupied(), 1001);
+        keys.into_iter().chain([first]).for_each(|key| slots.release(key));
+        assert_eq!(slots.occupied(), 0);
+        assert!(slots.keys().is_empty());
+    }
+}

@@ -1,0 +1,361 @@
+//! The executor of one thread: a table of tasks, a queue of those that are ready, and an inbox for other threads.
+//!
+//! Everything but the inbox belongs to one thread, so waking a task there is a few loads and stores (I5). Tasks run outside
+//! of every borrow (I8): they may spawn, wake, abort and join as they like.
+
+mod budget;
+pub(crate) mod remote;
+pub(crate) mod waker;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use crate::driver::shield;
+use crate::executor::remote::{FIRST_TASK, Message, ROOT, Remote};
+use crate::executor::waker::{MOST_INDEX, RuntimeId, TaskKey};
+use crate::metrics::ExecutorCounters;
+use crate::sys;
+use crate::task::{Id, Task};
+
+pub(crate) use crate::executor::budget::Budget;
+pub use crate::executor::budget::poll_budget;
+
+pub(crate) struct Executor {
+    id: RuntimeId,
+    remote: &'static Remote,
+    table: RefCell<Table>,
+    /// The tasks that are ready, in the order of their wakes. A task is in it at most once, so the table bounds it.
+    ready: RefCell<VecDeque<u32>>,
+    /// The tasks that yielded: ready again after the next look at the kernel.
+    deferred: RefCell<Vec<Waker>>,
+    /// The future of `block_on` has been woken.
+    root_woken: Cell<bool>,
+    /// The task that is being polled.
+    running: Cell<Option<Id>>,
+    /// No task is taken any more.
+    closed: Cell<bool>,
+    /// What the task that runs may still do before it has to let others run.
+    pub(crate) budget: Budget,
+    pub(crate) counters: ExecutorCounters,
+}
+
+#[derive(Default)]
+struct Table {
+    entries: Vec<Entry>,
+    /// The head of the list of vacant entries.
+    vacant: Option<u32>,
+    /// How many entries hold a task.
+    len: usize,
+}
+
+struct Entry {
+    /// Counts the uses of the place.
+    generation: u32,
+    /// It is in the queue.
+    queued: bool,
+    /// Its task is to be ended instead of polled.
+    aborted: bool,
+    /// The next vacant entry, while this one is vacant.
+    next_vacant: Option<u32>,
+    task: Option<Rc<dyn Task>>,
+}
+
+impl Executor {
+    /// # Errors
+    ///
+    /// Where no descriptor is to be had for the doorbell, or too many runtimes live.
+    pub(crate) fn new() -> io::Result<(Self, RawFd)> {
+        let doorbell = sys::event::event()?;
+        let (id, remote) = RuntimeId::take()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::ResourceBusy, "more than 4096 runtimes at the same time"))?;
+        let descriptor = remote.open(doorbell);
+        remote.grow_to(FIRST_TASK);
+        let executor = Self {
+            id,
+            remote,
+            table: RefCell::new(Table::default()),
+            ready: RefCell::new(VecDeque::new()),
+            deferred: RefCell::new(Vec::new()),
+            root_woken: Cell::new(false),
+            running: Cell::new(None),
+            closed: Cell::new(false),
+            budget: Budget::new(),
+            counters: ExecutorCounters::default(),
+        };
+        Ok((executor, descriptor))
+    }
+
+    pub(crate) fn runtime(&self) -> RuntimeId {
+        self.id
+    }
+
+    pub(crate) fn remote(&self) -> &'static Remote {
+        self.remote
+    }
+
+    /// How many tasks have not ended.
+    pub(crate) fn tasks(&self) -> usize {
+        self.table.borrow().len
+    }
+
+    /// The task that is being polled.
+    pub(crate) fn running(&self) -> Option<Id> {
+        self.running.get()
+    }
+
+    /// The waker's number of the future of `block_on`.
+    pub(crate) fn root(&self) -> TaskKey {
+        TaskKey::new(self.id, 0, ROOT)
+    }
+
+    /// Whether the future of `block_on` was woken since the last call.
+    pub(crate) fn take_root_woken(&self) -> bool {
+        self.root_woken.replace(false)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Reserves a place, has a task made for it, and puts it into the queue.
+    ///
+    /// # Panics
+    ///
+    /// With more than 268 million tasks.
+    pub(crate) fn spawn<T: Task + 'static>(&self, make: impl FnOnce(TaskKey) -> Rc<T>) -> Rc<T> {
+        let key = self.reserve();
+        let task = make(key);
+        let mut table = self.table.borrow_mut();
+        table.entries[(key.index() - FIRST_TASK) as usize].task = Some(task.clone());
+        drop(table);
+        self.ready.borrow_mut().push_back(key.index());
+        task
+    }
+
+    fn reserve(&self) -> TaskKey {
+        let mut table = self.table.borrow_mut();
+        let index = match table.vacant {
+            Some(index) => {
+                table.vacant = table.entry(index).next_vacant.take();
+                index
+            }
+            None => {
+                let index = FIRST_TASK + table.entries.len() as u32;
+                assert!(index <= MOST_INDEX, "more than {MOST_INDEX} tasks");
+                table.entries.push(Entry {
+                    generation: 0,
+                    queued: false,
+                    aborted: false,
+                    next_vacant: None,
+                    task: None,
+                });
+                self.remote.grow_to(index);
+                index
+            }
+        };
+        table.len += 1;
+        let entry = table.entry(index);
+        entry.queued = true;
+        entry.aborted = false;
+        TaskKey::new(self.id, entry.generation, index)
+    }
+
+    /// Owner's thread: puts a task into the queue, unless it is there.
+    pub(crate) fn wake(&self, key: TaskKey) {
+        if key.index() == ROOT {
+            return self.root_woken.set(true);
+        }
+        let mut table = self.table.borrow_mut();
+        let Some(entry) = table.live(key.index()).filter(|entry| key.is_of_generation(entry.generation)) else {
+            return;
+        };
+        if !std::mem::replace(&mut entry.queued, true) {
+            self.ready.borrow_mut().push_back(key.index());
+        }
+    }
+
+    /// Whatever its generation: other threads leave no more than the place.
+    fn wake_index(&self, index: u32) {
+        let key = self.table.borrow_mut().live(index).map(|entry| TaskKey::new(self.id, entry.generation, index));
+        if let Some(key) = key {
+            self.wake(key);
+        }
+    }
+
+    /// Wakes somebody after the next look at the kernel.
+    pub(crate) fn defer(&self, waker: &Waker) {
+        let waker = waker.clone();
+        self.deferred.borrow_mut().push(waker);
+    }
+
+    /// Wakes those that yielded.
+    pub(crate) fn wake_deferred(&self) {
+        if self.deferred.borrow().is_empty() {
+            return;
+        }
+        let mut deferred = self.deferred.take();
+        deferred.drain(..).for_each(|waker| shield(|| waker.wake()));
+        // The list's capacity is kept; somebody's waker may have yielded meanwhile.
+        let late = self.deferred.replace(deferred);
+        self.deferred.borrow_mut().extend(late);
+    }
+
+    /// Something is ready to run.
+    pub(crate) fn has_ready(&self) -> bool {
+        self.root_woken.get() || !self.ready.borrow().is_empty() || !self.deferred.borrow().is_empty()
+    }
+
+    /// Whether other threads have asked for something. One load.
+    pub(crate) fn has_mail(&self) -> bool {
+        self.remote.is_pending()
+    }
+
+    /// Does what other threads have asked for.
+    pub(crate) fn open_mail(&self) {
+        self.remote.drain(|index| {
+            self.counters.remote_wakes.add(1);
+            match index {
+                ROOT => self.root_woken.set(true),
+                FIRST_TASK.. => self.wake_index(index),
+                _ => {}
+            }
+        });
+        for message in self.remote.take_messages() {
+            match message {
+                Message::Abort { index, id } => self.abort(index, id),
+            }
+        }
+    }
+
+    /// Polls ready tasks, at most `most` of them. Those that become ready meanwhile come behind.
+    pub(crate) fn run(&self, most: usize) {
+        for _ in 0..most {
+            let Some(index) = self.ready.borrow_mut().pop_front() else { break };
+            self.run_one(index);
+        }
+    }
+
+    fn run_one(&self, index: u32) {
+        let mut table = self.table.borrow_mut();
+        let Some(entry) = table.live(index) else { return };
+        entry.queued = false;
+        let (generation, aborted, task) = (entry.generation, entry.aborted, entry.task.clone());
+        drop(table);
+        let Some(task) = task else { unreachable!("a live entry holds a task") };
+        self.counters.polls.add(1);
+        let before = self.running.replace(Some(task.id()));
+        let ended = if aborted {
+            task.cancel();
+            true
+        } else {
+            self.budget.refill();
+            let waker = TaskKey::new(self.id, generation, index).waker();
+            task.poll(&mut Context::from_waker(&waker))
+        };
+        self.running.set(before);
+        if ended {
+            self.remove(index);
+        }
+        // A detached task's output dies here; its destructor is the user's.
+        shield(|| drop(task));
+    }
+
+    /// Frees the place of a task that has ended.
+    fn remove(&self, index: u32) {
+        let mut table = self.table.borrow_mut();
+        let vacant = table.vacant;
+        let Some(entry) = table.live(index) else { return };
+        let task = entry.task.take();
+        entry.generation = entry.generation.wrapping_add(1);
+        entry.queued = false;
+        entry.next_vacant = vacant;
+        table.vacant = Some(index);
+        table.len -= 1;
+        drop(table);
+        shield(|| drop(task));
+    }
+
+    /// Marks a task to be ended at its next turn, if it is still there.
+    fn abort(&self, index: u32, id: Id) {
+        let mut table = self.table.borrow_mut();
+        let Some(entry) = table.live(index) else { return };
+        if entry.task.as_ref().is_none_or(|task| task.id() != id) {
+            return;
+        }
+        entry.aborted = true;
+        if !std::mem::replace(&mut entry.queued, true) {
+            self.ready.borrow_mut().push_back(index);
+        }
+    }
+
+    /// Ends all tasks, also those that are spawned meanwhile. How many.
+    pub(crate) fn shut_down(&self) -> usize {
+        self.closed.set(true);
+        let mut ended = 0;
+        loop {
+            // From the front, because destructors may wake, join and end others.
+            let next = self.table.borrow().entries.iter().position(|entry| entry.task.is_some());
+            let Some(index) = next.map(|position| FIRST_TASK + position as u32) else { break };
+            let task = self.table.borrow_mut().live(index).and_then(|entry| entry.task.clone());
+            if let Some(task) = task {
+                let before = self.running.replace(Some(task.id()));
+                shield(|| task.cancel());
+                self.running.set(before);
+                shield(|| drop(task));
+                ended += 1;
+            }
+            self.remove(index);
+        }
+        self.ready.borrow_mut().clear();
+        let deferred = self.deferred.take();
+        drop(deferred);
+        ended
+    }
+}
+
+impl Table {
+    fn entry(&mut self, index: u32) -> &mut Entry {
+        &mut self.entries[(index - FIRST_TASK) as usize]
+    }
+
+    /// The entry of a task that has not ended.
+    fn live(&mut self, index: u32) -> Option<&mut Entry> {
+        let position = index.checked_sub(FIRST_TASK)?;
+        self.entries.get_mut(position as usize).filter(|entry| entry.task.is_some())
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.remote.close();
+        self.id.give_back();
+    }
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor").field("tasks", &self.tasks()).finish_non_exhaustive()
+    }
+}
+
+/// Aborts a task, from whatever thread.
+pub(crate) fn abort(key: u64, id: Id) {
+    let key = TaskKey::from_bits(key);
+    let here = crate::context::try_with(|core| {
+        let is_here = core.executor.runtime() == key.runtime();
+        if is_here {
+            core.executor.abort(key.index(), id);
+        }
+        is_here
+    });
+    if here != Some(true)
+        && let Some(remote) = key.runtime().remote()
+    {
+        remote.send(Message::Abort { index: key.index(), id });
+    }
+}

@@ -1,0 +1,183 @@
+//! A descriptor that stays open while any operation names it (I3).
+
+use std::cell::{Cell, OnceCell};
+use std::fmt;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::context;
+use crate::driver::Driver;
+use crate::op::{Close, submit_to};
+
+/// A shared descriptor: it is closed when the last clone is gone, and every operation holds one until the kernel has
+/// answered.
+///
+/// It binds itself to a runtime at its first operation, and is closed through that runtime's ring. Outside a runtime it can
+/// be made, asked for its options, and dropped.
+#[derive(Clone)]
+pub struct SharedFd(Rc<Descriptor>);
+
+struct Descriptor {
+    /// Taken out when it is closed.
+    fd: ManuallyDrop<OwnedFd>,
+    /// Whether `fd` has been taken out.
+    is_closed: Cell<bool>,
+    /// The driver of its operations, from the first one on.
+    driver: OnceCell<Rc<Driver>>,
+    /// The errno of the first send that failed for good; 0 while none has. What the socket would answer later may
+    /// look harmless: an error that was told stays told.
+    send_error: Cell<i32>,
+    /// Who waits to be the last owner.
+    closer: Cell<Option<Waker>>,
+}
+
+impl SharedFd {
+    /// Takes ownership of a descriptor, which is to be a blocking one; see [`adopt`](Self::adopt).
+    pub fn new(fd: OwnedFd) -> Self {
+        Self(Rc::new(Descriptor {
+            fd: ManuallyDrop::new(fd),
+            is_closed: Cell::new(false),
+            driver: OnceCell::new(),
+            send_error: Cell::new(0),
+            closer: Cell::new(None),
+        }))
+    }
+
+    /// The driver of its operations; that of the current runtime, if there has been none yet.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime, with the caller's location, if it has not been bound before.
+    #[track_caller]
+    pub fn driver(&self) -> &Rc<Driver> {
+        match self.0.driver.get() {
+            Some(driver) => driver,
+            None => {
+                let driver = context::driver();
+                self.0.driver.get_or_init(|| driver)
+            }
+        }
+    }
+
+    /// The driver, if there has been an operation.
+    pub fn bound_driver(&self) -> Option<&Rc<Driver>> {
+        self.0.driver.get()
+    }
+
+    /// The first error that ended the sending side for good.
+    pub fn send_error(&self) -> Option<io::Error> {
+        match self.0.send_error.get() {
+            0 => None,
+            errno => Some(io::Error::from_raw_os_error(errno)),
+        }
+    }
+
+    pub(crate) fn latch_send_error(&self, errno: i32) {
+        if self.0.send_error.get() == 0 {
+            self.0.send_error.set(errno);
+        }
+    }
+
+    /// Whether this is the only owner: no operation names the descriptor.
+    pub fn is_unshared(&self) -> bool {
+        Rc::strong_count(&self.0) == 1
+    }
+
+    /// Waits until this is the only owner. One waiter at a time.
+    pub fn poll_unshared(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_unshared() {
+            return Poll::Ready(());
+        }
+        drop(self.0.closer.replace(Some(cx.waker().clone())));
+        Poll::Pending
+    }
+
+    /// Closes the descriptor, once all operations that name it have ended, and tells how that went.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped early, the descriptor is closed behind the caller's back.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`close(2)`](https://man7.org/linux/man-pages/man2/close.2.html). The descriptor is gone either way.
+    pub async fn close(self) -> io::Result<()> {
+        std::future::poll_fn(|cx| self.poll_unshared(cx)).await;
+        let driver = Rc::clone(self.driver());
+        match self.try_unwrap() {
+            Ok(fd) => submit_to(&driver, None, Close::new(fd)).await,
+            Err(_) => unreachable!("nobody else had the descriptor a moment ago, and nothing ran since"),
+        }
+    }
+
+    /// The descriptor itself, if this is the only owner.
+    ///
+    /// # Errors
+    ///
+    /// Gives `self` back where operations are under way.
+    pub fn try_unwrap(self) -> Result<OwnedFd, Self> {
+        if !self.is_unshared() {
+            return Err(self);
+        }
+        let descriptor = Rc::clone(&self.0);
+        drop(self);
+        match Rc::try_unwrap(descriptor) {
+            Ok(mut descriptor) => Ok(descriptor.take()),
+            Err(_) => unreachable!("counted just above"),
+        }
+    }
+}
+
+impl Drop for SharedFd {
+    fn drop(&mut self) {
+        // The one that is left may be waiting for that.
+        if Rc::strong_count(&self.0) == 2
+            && let Some(waker) = self.0.closer.take()
+        {
+            waker.wake();
+        }
+    }
+}
+
+impl Descriptor {
+    #[expect(unsafe_code, reason = "the descriptor moves out of a struct that has a destructor")]
+    fn take(&mut self) -> OwnedFd {
+        assert!(!self.is_closed.replace(true), "a descriptor is taken out once");
+        // SAFETY: taken once, as was just checked, and not used afterwards.
+        unsafe { ManuallyDrop::take(&mut self.fd) }
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        if self.is_closed.get() {
+            return;
+        }
+        let fd = self.take();
+        match self.driver.get() {
+            Some(driver) => driver.close(fd),
+            None => drop(fd),
+        }
+    }
+}
+
+impl AsFd for SharedFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.fd.as_fd()
+    }
+}
+
+impl AsRawFd for SharedFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.fd.as_raw_fd()
+    }
+}
+
+impl fmt::Debug for SharedFd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SharedFd({})", self.as_raw_fd())
+    }
+}

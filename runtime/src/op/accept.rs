@@ -1,0 +1,81 @@
+//! An accept that goes on: one submission, a completion for each connection.
+//!
+//! What the kernel accepts belongs to the listener, not to a future: the op hands it to an [`AcceptSink`], the listener's
+//! queue, and so no connection is lost with a future that is dropped (I7).
+#![allow(unsafe_code, reason = "takes ownership of the descriptors that the kernel makes")]
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::rc::Rc;
+
+use io_uring::{opcode, types};
+
+use crate::fd::SharedFd;
+use crate::op::recv_multi::Rearm;
+use crate::op::{Completion, Op, Step};
+
+/// Where a listener's connections go.
+///
+/// The methods are called by the driver between two polls of tasks. They may submit operations and wake tasks.
+pub trait AcceptSink: 'static {
+    /// A connection has been accepted.
+    fn accepted(&self, connection: OwnedFd);
+
+    /// The accept has ended, with this errno (0: for no reason that concerns anybody); the answer says whether to arm it
+    /// again at once.
+    fn ended(&self, errno: i32) -> Rearm;
+}
+
+/// A multishot accept (`IORING_OP_ACCEPT` with `IORING_ACCEPT_MULTISHOT`). Dropping its future cancels it.
+pub struct AcceptMulti {
+    fd: SharedFd,
+    sink: Rc<dyn AcceptSink>,
+}
+
+impl AcceptMulti {
+    /// Accepts from a listening socket.
+    pub fn new(fd: SharedFd, sink: Rc<dyn AcceptSink>) -> Self {
+        Self { fd, sink }
+    }
+}
+
+// SAFETY: the entry names no memory.
+unsafe impl Op for AcceptMulti {
+    type Output = io::Result<()>;
+
+    const NAME: &'static str = "accept (multishot)";
+
+    fn prepare(&mut self) -> Step {
+        let fd = types::Fd(self.fd.as_raw_fd());
+        Step::Submit(opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build().into())
+    }
+
+    fn step(&mut self, completion: Completion) -> Step {
+        if completion.result() >= 0 {
+            // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
+            self.sink.accepted(unsafe { OwnedFd::from_raw_fd(completion.result()) });
+        }
+        if completion.more() {
+            return Step::Pending;
+        }
+        let errno = match -completion.result() {
+            // The kernel says "not now" for reasons of its own.
+            ..=0 | libc::EINTR | libc::EAGAIN => 0,
+            errno => errno,
+        };
+        match self.sink.ended(errno) {
+            Rearm::Yes => self.prepare(),
+            Rearm::No => Step::Done(completion),
+        }
+    }
+
+    fn complete(self, answer: Completion) -> io::Result<()> {
+        answer.value().map(drop)
+    }
+}
+
+impl std::fmt::Debug for AcceptMulti {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AcceptMulti").field("fd", &self.fd).finish_non_exhaustive()
+    }
+}

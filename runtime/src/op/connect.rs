@@ -1,0 +1,49 @@
+//! Connecting a socket.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+
+use io_uring::{opcode, types};
+use socket2::SockAddr;
+
+use crate::fd::SharedFd;
+use crate::op::{Completion, Op, Step};
+
+/// Connects a socket (`IORING_OP_CONNECT`).
+///
+/// A connect that was cancelled goes on in the kernel all the same, so its socket is of no further use: the owner drops it.
+#[derive(Debug)]
+pub struct Connect {
+    fd: SharedFd,
+    /// Read by the kernel when the entry is submitted, which may be later than `prepare`.
+    address: SockAddr,
+}
+
+impl Connect {
+    /// Connects `fd` to an address.
+    pub fn new(fd: SharedFd, address: SocketAddr) -> Self {
+        Self { fd, address: address.into() }
+    }
+}
+
+// SAFETY: the entry names `address`, which lives in the op.
+#[expect(unsafe_code, reason = "ops answer for the memory that they name")]
+unsafe impl Op for Connect {
+    type Output = io::Result<()>;
+
+    const NAME: &'static str = "connect";
+
+    fn prepare(&mut self) -> Step {
+        let fd = types::Fd(self.fd.as_raw_fd());
+        Step::Submit(opcode::Connect::new(fd, self.address.as_ptr().cast(), self.address.len()).build().into())
+    }
+
+    fn complete(self, answer: Completion) -> io::Result<()> {
+        answer.value().map(drop)
+    }
+
+    fn bytes(&self) -> usize {
+        self.address.len() as usize
+    }
+}

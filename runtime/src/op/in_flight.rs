@@ -1,0 +1,127 @@
+//! The future of an operation.
+//!
+//! It holds the key of a slot and nothing else: the op, with its buffers, is the driver's until its final completion. So
+//! dropping, leaking or forgetting the future takes nothing away from the kernel (I1).
+#![allow(unsafe_code, reason = "the op is moved out of its slot when it has ended")]
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::context;
+use crate::driver::lane::Lane;
+use crate::driver::slots::OpKey;
+use crate::driver::{Driver, GONE};
+use crate::kernel::Cqe;
+use crate::op::{Op, kind_of, move_in, move_out};
+
+/// An operation that the driver has, as a future of its answer.
+///
+/// # Cancel safety
+///
+/// Dropping it never takes memory away from the kernel. An op that has not been seen by the kernel is taken back and leaves
+/// no trace. Else the kernel is asked to stop, unless the op's kind finishes what it has begun
+/// ([`Op::CANCEL_ON_DROP`]), and an answer that comes nevertheless goes to [`Op::discard`].
+#[must_use = "an operation runs, but its answer is lost unless it is awaited"]
+pub struct InFlight<T: Op> {
+    state: State<T>,
+}
+
+enum State<T> {
+    /// In its slot.
+    Submitted { driver: Rc<Driver>, key: OpKey, op: PhantomData<T> },
+    /// The runtime is gone; the op never left us.
+    Refused(Box<T>),
+    /// The answer has been given.
+    Finished,
+}
+
+/// Starts an operation on the current runtime.
+///
+/// # Panics
+///
+/// Outside a runtime, with the caller's location.
+#[track_caller]
+pub fn submit<T: Op>(op: T) -> InFlight<T> {
+    submit_to(&context::driver(), None, op)
+}
+
+/// Starts an operation on the runtime of `driver`, behind the others of `lane` if there is one.
+///
+/// On a runtime that has been shut down the operation ends with `ESHUTDOWN`.
+///
+/// # Panics
+///
+/// Where the runtime is not running: nothing would ever complete the operation.
+pub fn submit_to<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) -> InFlight<T> {
+    let mut op = Some(op);
+    let key = driver.submit(kind_of::<T>(), lane, |memory| {
+        if let Some(op) = op.take() {
+            move_in(memory, op);
+        }
+    });
+    let state = match (key, op) {
+        (Some(key), _) => State::Submitted { driver: Rc::clone(driver), key, op: PhantomData },
+        (None, Some(op)) => State::Refused(Box::new(op)),
+        (None, None) => unreachable!("an op that was refused was not moved"),
+    };
+    InFlight { state }
+}
+
+impl<T: Op> InFlight<T> {
+    /// Asks the kernel to stop. The answer comes as ever: the true one if the operation was faster, else `ECANCELED`.
+    pub fn cancel(&self) {
+        if let State::Submitted { driver, key, .. } = &self.state {
+            driver.cancel(*key);
+        }
+    }
+}
+
+// Nothing in it is self-referential: the op lives in its slot.
+impl<T: Op> Unpin for InFlight<T> {}
+
+impl<T: Op> Future for InFlight<T> {
+    type Output = T::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
+        let answer = match &self.state {
+            State::Submitted { driver, key, .. } => std::task::ready!(driver.poll(*key, cx)),
+            State::Refused(_) => Cqe::made_up(-GONE),
+            State::Finished => panic!("`InFlight` polled after it had completed"),
+        };
+        let op = match std::mem::replace(&mut self.state, State::Finished) {
+            State::Submitted { driver, key, .. } => {
+                // SAFETY: the slot's kind is that of `T`, the op has ended, and the slot is released in the next line.
+                let op = unsafe { move_out::<T>(driver.ended_memory(key)) };
+                driver.release(key);
+                op
+            }
+            State::Refused(op) => *op,
+            State::Finished => unreachable!("looked at above"),
+        };
+        Poll::Ready(op.complete(answer))
+    }
+}
+
+impl<T: Op> Drop for InFlight<T> {
+    fn drop(&mut self) {
+        if let State::Submitted { driver, key, .. } = &self.state {
+            driver.abandon(*key);
+        }
+    }
+}
+
+impl<T: Op> fmt::Debug for InFlight<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("InFlight");
+        match &self.state {
+            State::Submitted { key, .. } => out.field(T::NAME, key),
+            State::Refused(_) => out.field(T::NAME, &"refused"),
+            State::Finished => out.field(T::NAME, &"finished"),
+        };
+        out.finish()
+    }
+}

@@ -1,0 +1,190 @@
+//! Operations: what each tells the kernel, and what it makes of the answer.
+//!
+//! An operation is a value that owns everything the kernel will touch. [`submit`] moves it into a slot of the driver and
+//! gives back a future of the answer, [`InFlight`]. `nop.rs` is the template for a new one.
+//!
+//! # Safety
+//!
+//! The functions of [`kind_of`] read and write a slot's memory as the type that [`submit`] wrote there: both are generic
+//! over the same op, and a slot is bound to its kind while it is occupied (I1).
+#![allow(unsafe_code, reason = "ops of many types live inline in slots of one type")]
+
+mod accept;
+mod close;
+mod connect;
+mod in_flight;
+mod nop;
+mod poll;
+mod read;
+mod recv;
+mod recv_multi;
+mod send;
+mod shutdown;
+
+use std::mem::{align_of, size_of};
+use std::ptr::NonNull;
+
+use crate::driver::slots::{Memory, OpKey, OpKind, Slots};
+use crate::kernel::Cqe;
+
+pub use crate::driver::lane::Lane;
+pub use crate::driver::{Driver, Step};
+pub use crate::kernel::{Cqe as Completion, Sqe};
+pub use crate::op::accept::{AcceptMulti, AcceptSink};
+pub use crate::op::close::Close;
+pub use crate::op::connect::Connect;
+pub use crate::op::in_flight::{InFlight, submit, submit_to};
+pub use crate::op::nop::Nop;
+pub use crate::op::poll::PollOnce;
+pub use crate::op::read::ReadAt;
+pub use crate::op::recv::Recv;
+pub use crate::op::recv_multi::{Rearm, RecvEnd, RecvMulti, RecvSink};
+pub use crate::op::send::{Send, SendVectored};
+pub use crate::op::shutdown::Shutdown;
+
+/// One operation: a value that owns all that the kernel will read or write for it.
+///
+/// Its life: [`prepare`](Self::prepare) once; [`step`](Self::step) for each completion; then, when a step has said
+/// [`Step::Done`], either [`complete`](Self::complete), if somebody waits for the answer, or [`discard`](Self::discard).
+///
+/// # Safety
+///
+/// What an entry names (buffers, addresses, paths, and the descriptor, by a [`SharedFd`](crate::fd::SharedFd)) must be
+/// owned by the op and stay valid and in place until the entry's final completion, or until the op is dropped after it.
+/// While an op is in its slot it does not move, so an entry may name the op's own fields. `Step::Done` may be answered only
+/// when no entry of the op is with the kernel.
+///
+/// # Examples
+///
+/// ```
+/// use quoit_runtime::op;
+///
+/// let runtime = quoit_runtime::Runtime::new()?;
+/// let answer = runtime.block_on(async { op::submit(op::Nop::new()).await });
+/// assert!(answer.is_ok());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub unsafe trait Op: Sized + 'static {
+    /// What [`complete`](Self::complete) makes of the answer.
+    type Output;
+
+    /// The op's name in reports.
+    const NAME: &'static str;
+
+    /// Whether dropping the future asks the kernel to stop. Where it doesn't, the op finishes behind everybody's back.
+    const CANCEL_ON_DROP: bool = true;
+
+    /// Makes the first entry, or ends the op at once.
+    fn prepare(&mut self) -> Step;
+
+    /// Reads a completion. The default ends the op with the first one that has no more behind it.
+    fn step(&mut self, completion: Completion) -> Step {
+        if completion.more() { Step::Pending } else { Step::Done(completion) }
+    }
+
+    /// Turns the answer into what the awaiter gets.
+    fn complete(self, answer: Completion) -> Self::Output;
+
+    /// Disposes of an answer that nobody waits for. What the kernel made (a descriptor, bytes received) needs an owner here.
+    fn discard(self, answer: Completion) {
+        let _ = answer;
+    }
+
+    /// How many bytes of memory the kernel may touch, for the report of a shutdown that had to leak them.
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+/// Whether ops of this type fit into a slot; others live in a box, and the box in the slot.
+const fn is_inline<T>() -> bool {
+    size_of::<T>() <= size_of::<Memory>() && align_of::<T>() <= align_of::<Memory>()
+}
+
+/// Moves an op into the memory of a slot.
+fn move_in<T: Op>(memory: NonNull<Memory>, op: T) {
+    if is_inline::<T>() {
+        // SAFETY: the slot is vacant, large enough and aligned.
+        unsafe { memory.cast::<T>().write(op) }
+    } else {
+        // SAFETY: as above, for a pointer.
+        unsafe { memory.cast::<Box<T>>().write(Box::new(op)) }
+    }
+}
+
+/// Moves an op out of the memory of a slot.
+///
+/// # Safety
+///
+/// An op of this type is there, and nobody will look for it again.
+unsafe fn move_out<T: Op>(memory: NonNull<Memory>) -> T {
+    if is_inline::<T>() {
+        // SAFETY: the caller says so.
+        unsafe { memory.cast::<T>().read() }
+    } else {
+        // SAFETY: the caller says so.
+        let boxed = unsafe { memory.cast::<Box<T>>().read() };
+        *boxed
+    }
+}
+
+/// The op in the memory of a slot.
+///
+/// # Safety
+///
+/// An op of this type is there, and nobody else touches it for the lifetime.
+unsafe fn op_in<'a, T: Op>(memory: NonNull<Memory>) -> &'a mut T {
+    if is_inline::<T>() {
+        // SAFETY: the caller says so.
+        unsafe { memory.cast::<T>().as_mut() }
+    } else {
+        // SAFETY: the caller says so.
+        unsafe { memory.cast::<Box<T>>().as_mut() }
+    }
+}
+
+/// The code of a type of op, for the in-flight table.
+fn kind_of<T: Op>() -> &'static OpKind {
+    const {
+        &OpKind {
+            name: T::NAME,
+            cancel_on_drop: T::CANCEL_ON_DROP,
+            prepare: prepare::<T>,
+            step: step::<T>,
+            discard: discard::<T>,
+            withdraw: withdraw::<T>,
+            bytes: bytes::<T>,
+        }
+    }
+}
+
+unsafe fn prepare<T: Op>(memory: NonNull<Memory>) -> Step {
+    // SAFETY: the slot's kind is that of `T`, and the slot is busy on our behalf.
+    unsafe { op_in::<T>(memory) }.prepare()
+}
+
+unsafe fn step<T: Op>(memory: NonNull<Memory>, completion: Cqe) -> Step {
+    // SAFETY: the slot's kind is that of `T`, and the slot is busy on our behalf.
+    unsafe { op_in::<T>(memory) }.step(completion)
+}
+
+unsafe fn discard<T: Op>(slots: &Slots, key: OpKey, answer: Cqe) {
+    let slot = slots.get(key).expect("the caller holds a live key");
+    // SAFETY: the slot's kind is that of `T`; the op has ended, and the slot is released in the next line.
+    let op = unsafe { move_out::<T>(slot.memory()) };
+    slots.release(key);
+    op.discard(answer);
+}
+
+unsafe fn withdraw<T: Op>(slots: &Slots, key: OpKey) {
+    let slot = slots.get(key).expect("the caller holds a live key");
+    // SAFETY: the slot's kind is that of `T`; the op never started, and the slot is released in the next line.
+    let op = unsafe { move_out::<T>(slot.memory()) };
+    slots.release(key);
+    drop(op);
+}
+
+unsafe fn bytes<T: Op>(memory: NonNull<Memory>) -> usize {
+    // SAFETY: the slot's kind is that of `T`, and the driver is not running any of the op's code.
+    unsafe { op_in::<T>(memory) }.bytes()
+}

@@ -1,0 +1,45 @@
+//! Waiting until a descriptor is ready.
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use io_uring::{opcode, types};
+
+use crate::fd::SharedFd;
+use crate::op::{Completion, Op, Step};
+
+/// Waits once until one of `events` (`POLLIN` and its kind, see
+/// [`poll(2)`](https://man7.org/linux/man-pages/man2/poll.2.html)) holds (`IORING_OP_POLL_ADD`). Answers the events that do.
+#[derive(Debug)]
+pub struct PollOnce {
+    fd: SharedFd,
+    events: u32,
+}
+
+impl PollOnce {
+    /// Waits until `fd` can be read from, or has come to an end or an error.
+    pub fn readable(fd: SharedFd) -> Self {
+        Self { fd, events: (libc::POLLIN | libc::POLLRDHUP) as u32 }
+    }
+
+    /// Waits until `fd` can be written to, or has come to an error.
+    pub fn writable(fd: SharedFd) -> Self {
+        Self { fd, events: libc::POLLOUT as u32 }
+    }
+}
+
+// SAFETY: the entry names no memory.
+#[expect(unsafe_code, reason = "ops answer for the memory that they name")]
+unsafe impl Op for PollOnce {
+    type Output = io::Result<u32>;
+
+    const NAME: &'static str = "poll";
+
+    fn prepare(&mut self) -> Step {
+        Step::Submit(opcode::PollAdd::new(types::Fd(self.fd.as_raw_fd()), self.events).build().into())
+    }
+
+    fn complete(self, answer: Completion) -> io::Result<u32> {
+        answer.value()
+    }
+}

@@ -1,0 +1,118 @@
+//! A receive that goes on: one submission, a completion for each arrival, the bytes in buffers that the kernel picks.
+//!
+//! What arrives belongs to the socket, not to a future: the op hands it to a [`RecvSink`], the socket's queue.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+
+use io_uring::{opcode, types};
+
+use crate::buf::{BufferPool, RecvBuf};
+use crate::fd::SharedFd;
+use crate::op::{Completion, Op, Step};
+
+/// Where a socket's received bytes go.
+///
+/// The methods are called by the driver between two polls of tasks. They may submit operations and wake tasks.
+pub trait RecvSink: 'static {
+    /// Bytes have arrived.
+    fn received(&self, bytes: RecvBuf);
+
+    /// The receive has ended; the answer says whether to arm it again at once.
+    fn ended(&self, end: RecvEnd) -> Rearm;
+}
+
+/// Why a receive ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecvEnd {
+    /// The peer has shut down its sending side.
+    EndOfStream,
+    /// The socket failed, with this errno.
+    Failed(i32),
+    /// The pool was empty. Nothing is lost: the bytes wait in the socket.
+    NoBuffers,
+    /// It was cancelled.
+    Cancelled,
+    /// No reason that concerns anybody: multishot ends when the completion queue runs over, and a single receive
+    /// after its bytes.
+    Once,
+}
+
+/// Whether an operation that has ended is to be armed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rearm {
+    /// Arm it again.
+    Yes,
+    /// Leave it.
+    No,
+}
+
+impl RecvEnd {
+    /// What a completion that ends a receive says.
+    pub(crate) fn of(completion: Completion) -> Self {
+        match -completion.result() {
+            0 => Self::EndOfStream,
+            ..0 => Self::Once,
+            libc::ENOBUFS => Self::NoBuffers,
+            libc::ECANCELED => Self::Cancelled,
+            // The kernel says "not now" for reasons of its own.
+            libc::EINTR | libc::EAGAIN => Self::Once,
+            errno => Self::Failed(errno),
+        }
+    }
+}
+
+/// A multishot receive (`IORING_OP_RECV` with `IORING_RECV_MULTISHOT`).
+///
+/// Ends by itself for many reasons, which its sink learns; dropping its future cancels it.
+pub struct RecvMulti {
+    fd: SharedFd,
+    pool: BufferPool,
+    sink: Rc<dyn RecvSink>,
+}
+
+impl RecvMulti {
+    /// Receives from a socket into buffers of the pool, which must be that of the driver that the op is given to.
+    pub fn new(fd: SharedFd, pool: BufferPool, sink: Rc<dyn RecvSink>) -> Self {
+        Self { fd, pool, sink }
+    }
+}
+
+// SAFETY: the entry names no memory but that of the pool, which outlives the ring or is leaked with it (I6).
+#[expect(unsafe_code, reason = "ops answer for the memory that they name")]
+unsafe impl Op for RecvMulti {
+    type Output = io::Result<()>;
+
+    const NAME: &'static str = "recv (multishot)";
+
+    fn prepare(&mut self) -> Step {
+        Step::Submit(opcode::RecvMulti::new(types::Fd(self.fd.as_raw_fd()), self.pool.group()).build().into())
+    }
+
+    fn step(&mut self, completion: Completion) -> Step {
+        if let Some(id) = completion.buffer_id() {
+            let bytes = self.pool.take(id, completion.result().max(0) as u32);
+            if !bytes.is_empty() {
+                self.sink.received(bytes);
+            }
+        }
+        if completion.more() {
+            return Step::Pending;
+        }
+        match self.sink.ended(RecvEnd::of(completion)) {
+            Rearm::Yes => self.prepare(),
+            Rearm::No => Step::Done(completion),
+        }
+    }
+
+    fn complete(self, answer: Completion) -> io::Result<()> {
+        answer.value().map(drop)
+    }
+}
+
+impl std::fmt::Debug for RecvMulti {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecvMulti").field("fd", &self.fd).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,231 @@
+//! Sending: one buffer or several, once or until everything is out.
+//!
+//! A send that has begun is never cut in two by a future that is dropped: the op goes on by itself, step by step, until all
+//! is out (`CANCEL_ON_DROP` is false). Sends of one socket share a [lane](crate::driver), so they never interleave. The
+//! first error ends the sending side: it is latched in the descriptor, and every later send answers it.
+
+use std::fmt;
+use std::os::fd::AsRawFd;
+
+use io_uring::{opcode, types};
+
+use crate::buf::{BufResult, IoBuf, IoVectoredBuf, sqe_len};
+use crate::fd::SharedFd;
+use crate::op::{Completion, Op, Step};
+
+/// How much of the buffer a send is to bring out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// As much as the kernel takes at once.
+    Some,
+    /// All of it.
+    All,
+}
+
+/// Sends a buffer (`IORING_OP_SEND`). Answers the count of bytes sent.
+pub struct Send<B: IoBuf> {
+    fd: SharedFd,
+    buf: B,
+    /// How much is out. Less than the length while the op is in the kernel.
+    sent: usize,
+    extent: Extent,
+}
+
+impl<B: IoBuf> Send<B> {
+    /// Sends as much of the buffer as the kernel takes at once.
+    pub fn some(fd: SharedFd, buf: B) -> Self {
+        Self { fd, buf, sent: 0, extent: Extent::Some }
+    }
+
+    /// Sends the whole buffer.
+    pub fn all(fd: SharedFd, buf: B) -> Self {
+        Self { fd, buf, sent: 0, extent: Extent::All }
+    }
+}
+
+// SAFETY: the entry names the bytes of `buf`, which the op owns until the completion is there (I1).
+#[expect(unsafe_code, reason = "ops answer for the memory that they name")]
+unsafe impl<B: IoBuf> Op for Send<B> {
+    type Output = BufResult<usize, B>;
+
+    const NAME: &'static str = "send";
+    const CANCEL_ON_DROP: bool = false;
+
+    fn prepare(&mut self) -> Step {
+        if let Some(answer) = broken(&self.fd) {
+            return Step::Done(answer);
+        }
+        let rest = &self.buf.as_bytes()[self.sent..];
+        if rest.is_empty() {
+            return Step::Done(Completion::made_up(0));
+        }
+        let entry = opcode::Send::new(types::Fd(self.fd.as_raw_fd()), rest.as_ptr(), sqe_len(rest.len()));
+        Step::Submit(entry.flags(flags(self.extent)).build().into())
+    }
+
+    fn step(&mut self, completion: Completion) -> Step {
+        match outcome(&self.fd, completion) {
+            Outcome::Sent(count) => self.sent = (self.sent + count).min(self.buf.len()),
+            Outcome::Again => return self.prepare(),
+            Outcome::Failed(errno) => return Step::Done(Completion::made_up(-errno)),
+        }
+        if self.extent == Extent::All && self.sent < self.buf.len() { self.prepare() } else { Step::Done(completion) }
+    }
+
+    fn complete(self, answer: Completion) -> Self::Output {
+        (answer.value().map(|_| self.sent), self.buf)
+    }
+
+    fn bytes(&self) -> usize {
+        self.buf.len()
+    }
+}
+
+impl<B: IoBuf> fmt::Debug for Send<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Send").field("fd", &self.fd).field("sent", &self.sent).finish_non_exhaustive()
+    }
+}
+
+/// Sends several buffers as one (`IORING_OP_SENDMSG`). Answers the count of bytes sent.
+pub struct SendVectored<V: IoVectoredBuf> {
+    fd: SharedFd,
+    bufs: V,
+    /// What is left to send of each buffer, in order; those that are out are behind `first`.
+    parts: Vec<libc::iovec>,
+    /// The first part that is not out.
+    first: usize,
+    /// Names `parts`; read by the kernel when the entry is submitted.
+    message: libc::msghdr,
+    sent: usize,
+    extent: Extent,
+}
+
+impl<V: IoVectoredBuf> SendVectored<V> {
+    /// Sends as much of the buffers as the kernel takes at once.
+    pub fn some(fd: SharedFd, bufs: V) -> Self {
+        Self::new(fd, bufs, Extent::Some)
+    }
+
+    /// Sends all of the buffers.
+    pub fn all(fd: SharedFd, bufs: V) -> Self {
+        Self::new(fd, bufs, Extent::All)
+    }
+
+    fn new(fd: SharedFd, bufs: V, extent: Extent) -> Self {
+        let part = |index| {
+            let bytes = IoVectoredBuf::part(&bufs, index).as_bytes();
+            libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
+        };
+        let parts = (0..bufs.count()).map(part).filter(|part| part.iov_len > 0).collect();
+        #[expect(unsafe_code, reason = "the struct has padding, and no other constructor")]
+        // SAFETY: all zeroes are a valid, empty `msghdr`.
+        let message = unsafe { std::mem::zeroed() };
+        Self { fd, bufs, parts, first: 0, message, sent: 0, extent }
+    }
+
+    /// Takes `count` bytes off the front of what is left.
+    fn advance(&mut self, mut count: usize) {
+        self.sent += count;
+        while let Some(part) = self.parts.get_mut(self.first) {
+            let taken = count.min(part.iov_len);
+            part.iov_base = part.iov_base.cast::<u8>().wrapping_add(taken).cast();
+            part.iov_len -= taken;
+            count -= taken;
+            if part.iov_len > 0 {
+                break;
+            }
+            self.first += 1;
+        }
+    }
+}
+
+// SAFETY: the entry names `message`, that names `parts`, and these the bytes of `bufs`: all are owned by the op, which stays
+// in place until the completion is there (I1).
+#[expect(unsafe_code, reason = "ops answer for the memory that they name")]
+unsafe impl<V: IoVectoredBuf> Op for SendVectored<V> {
+    type Output = BufResult<usize, V>;
+
+    const NAME: &'static str = "sendmsg";
+    const CANCEL_ON_DROP: bool = false;
+
+    fn prepare(&mut self) -> Step {
+        if let Some(answer) = broken(&self.fd) {
+            return Step::Done(answer);
+        }
+        let rest = &mut self.parts[self.first..];
+        if rest.is_empty() {
+            return Step::Done(Completion::made_up(0));
+        }
+        self.message.msg_iov = rest.as_mut_ptr();
+        self.message.msg_iovlen = rest.len().min(MOST_PARTS);
+        let entry = opcode::SendMsg::new(types::Fd(self.fd.as_raw_fd()), &raw const self.message);
+        Step::Submit(entry.flags(flags(self.extent) as u32).build().into())
+    }
+
+    fn step(&mut self, completion: Completion) -> Step {
+        match outcome(&self.fd, completion) {
+            Outcome::Sent(count) => self.advance(count),
+            Outcome::Again => return self.prepare(),
+            Outcome::Failed(errno) => return Step::Done(Completion::made_up(-errno)),
+        }
+        if self.extent == Extent::All && self.first < self.parts.len() {
+            self.prepare()
+        } else {
+            Step::Done(completion)
+        }
+    }
+
+    fn complete(self, answer: Completion) -> Self::Output {
+        (answer.value().map(|_| self.sent), self.bufs)
+    }
+
+    fn bytes(&self) -> usize {
+        self.bufs.total_len()
+    }
+}
+
+impl<V: IoVectoredBuf> fmt::Debug for SendVectored<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendVectored").field("fd", &self.fd).field("sent", &self.sent).finish_non_exhaustive()
+    }
+}
+
+/// What a completion says of a send.
+enum Outcome {
+    Sent(usize),
+    /// Not now, for reasons of the kernel's own.
+    Again,
+    /// The sending side is broken, with this errno, which has been latched.
+    Failed(i32),
+}
+
+fn outcome(fd: &SharedFd, completion: Completion) -> Outcome {
+    let errno = match completion.result() {
+        count @ 1.. => return Outcome::Sent(count as usize),
+        // A send of at least one byte does not answer 0; if it did, trying again could go on for ever.
+        0 => libc::EIO,
+        result => -result,
+    };
+    if matches!(errno, libc::EINTR | libc::EAGAIN) {
+        return Outcome::Again;
+    }
+    fd.latch_send_error(errno);
+    Outcome::Failed(errno)
+}
+
+/// The answer of a send on a socket whose sending side is broken.
+fn broken(fd: &SharedFd) -> Option<Completion> {
+    let error = fd.send_error()?;
+    Some(Completion::made_up(-error.raw_os_error().unwrap_or(libc::EPIPE)))
+}
+
+fn flags(extent: Extent) -> i32 {
+    match extent {
+        Extent::Some => libc::MSG_NOSIGNAL,
+        Extent::All => libc::MSG_NOSIGNAL | libc::MSG_WAITALL,
+    }
+}
+
+/// The kernel takes this many parts at once (`UIO_MAXIOV`).
+const MOST_PARTS: usize = 1024;

@@ -1,0 +1,46 @@
+//! Half-closing a socket.
+
+use std::io;
+use std::net;
+use std::os::fd::AsRawFd;
+
+use io_uring::{opcode, types};
+
+use crate::fd::SharedFd;
+use crate::op::{Completion, Op, Step};
+
+/// Shuts down one direction of a socket, or both (`IORING_OP_SHUTDOWN`). Dropping the future does not stop it.
+#[derive(Debug)]
+pub struct Shutdown {
+    fd: SharedFd,
+    how: i32,
+}
+
+impl Shutdown {
+    /// Shuts down `fd`.
+    pub fn new(fd: SharedFd, how: net::Shutdown) -> Self {
+        let how = match how {
+            net::Shutdown::Read => libc::SHUT_RD,
+            net::Shutdown::Write => libc::SHUT_WR,
+            net::Shutdown::Both => libc::SHUT_RDWR,
+        };
+        Self { fd, how }
+    }
+}
+
+// SAFETY: the entry names no memory.
+#[expect(unsafe_code, reason = "ops answer for the memory that they name")]
+unsafe impl Op for Shutdown {
+    type Output = io::Result<()>;
+
+    const NAME: &'static str = "shutdown";
+    const CANCEL_ON_DROP: bool = false;
+
+    fn prepare(&mut self) -> Step {
+        Step::Submit(opcode::Shutdown::new(types::Fd(self.fd.as_raw_fd()), self.how).build().into())
+    }
+
+    fn complete(self, answer: Completion) -> io::Result<()> {
+        answer.value().map(drop)
+    }
+}

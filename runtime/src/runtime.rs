@@ -1,0 +1,392 @@
+//! The runtime: it brings the executor, the timers and the driver together, turn by turn.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::builder::Builder;
+use crate::context::{self, Current};
+use crate::driver::Driver;
+use crate::executor::Executor;
+use crate::executor::waker::Entered;
+use crate::kernel::Wait;
+use crate::metrics::Metrics;
+use crate::spawn::spawn_on;
+use crate::task::JoinHandle;
+use crate::timer::Timers;
+
+/// An async runtime for the thread that built it, on a ring of its own.
+///
+/// Dropping it ends its tasks, cancels their operations and waits, up to the
+/// [deadline](Builder::shutdown_deadline), until the kernel has given every buffer back.
+///
+/// # Examples
+///
+/// ```
+/// let runtime = quoit_runtime::Runtime::new()?;
+/// assert_eq!(runtime.block_on(async { 6 * 7 }), 42);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Runtime {
+    core: Core,
+}
+
+/// What a runtime consists of; what the rest of the crate reaches through `context`.
+pub(crate) struct Core {
+    pub(crate) executor: Executor,
+    pub(crate) driver: Rc<Driver>,
+    pub(crate) timers: Rc<Timers>,
+    poll_budget: usize,
+    name: String,
+    shutdown_deadline: Duration,
+    /// Turns that may go by before the clock is read again.
+    turns_to_clock: Cell<u32>,
+    /// More timers are due than one turn fires.
+    timers_due: Cell<bool>,
+}
+
+impl Runtime {
+    pub(crate) fn from_core(core: Core) -> Self {
+        Self { core }
+    }
+
+    /// A runtime with the default settings.
+    ///
+    /// # Errors
+    ///
+    /// See [`Builder::build`].
+    pub fn new() -> io::Result<Self> {
+        Builder::new().build()
+    }
+
+    /// A builder for other settings.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Runs a future to its end, and the tasks that are spawned meanwhile. Tasks that are left go on at the next call.
+    ///
+    /// The future may borrow and need not be `Send`.
+    ///
+    /// # Panics
+    ///
+    /// Inside of a runtime, with the caller's location; and with the future's own panic.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let running = self.core.enter();
+        let output = {
+            let mut future = pin!(future);
+            let waker = self.core.executor.root().waker();
+            let mut cx = Context::from_waker(&waker);
+            self.core.executor.wake(self.core.executor.root());
+            loop {
+                if self.core.executor.take_root_woken() {
+                    self.core.executor.budget.refill();
+                    if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                        break output;
+                    }
+                }
+                self.core.turn();
+            }
+        };
+        // What was pushed last, such as the close of a socket, is on its way before we return.
+        self.core.flush();
+        drop(running);
+        output
+    }
+
+    /// Runs a future as a task, which goes on during the next [`block_on`](Self::block_on). See [`spawn`](crate::spawn).
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        spawn_on(&self.core.executor, Location::caller(), future)
+    }
+
+    /// What the runtime has done, and what it holds.
+    pub fn metrics(&self) -> Metrics {
+        self.core.metrics()
+    }
+
+    /// The name that the builder was given.
+    pub fn name(&self) -> &str {
+        &self.core.name
+    }
+
+    /// Ends everything, and waits up to `deadline` until the kernel has given every buffer back.
+    pub fn shutdown(self, deadline: Duration) -> ShutdownReport {
+        self.core.shut_down(deadline)
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        let report = self.core.shut_down(self.core.shutdown_deadline);
+        if report.operations_leaked > 0 {
+            eprintln!("quoit: runtime {:?}: {report}", self.core.name);
+        }
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("name", &self.core.name)
+            .field("executor", &self.core.executor)
+            .field("driver", &self.core.driver)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    pub(crate) fn new(
+        executor: Executor,
+        driver: Rc<Driver>,
+        poll_budget: usize,
+        name: &str,
+        shutdown_deadline: Duration,
+    ) -> Self {
+        Self {
+            executor,
+            driver,
+            timers: Rc::new(Timers::new()),
+            poll_budget,
+            name: name.to_owned(),
+            shutdown_deadline,
+            turns_to_clock: Cell::new(0),
+            timers_due: Cell::new(false),
+        }
+    }
+
+    /// Makes this the runtime of the thread.
+    #[track_caller]
+    fn enter(&self) -> Running<'_> {
+        assert!(
+            context::try_with(|_| ()).is_none(),
+            "`block_on` was called inside of a runtime, which would stop everything else on this thread: await the future, \
+             or `spawn` it",
+        );
+        self.enter_for_shutdown()
+    }
+
+    fn enter_for_shutdown(&self) -> Running<'_> {
+        let was_turning = self.driver.is_running();
+        self.driver.set_turning(true);
+        Running { core: self, was_turning, _current: Current::new(self), _entered: Entered::new(&self.executor) }
+    }
+
+    /// Run ready tasks, fire due timers, enter the kernel, dispatch what it answers: each in bounded measure.
+    fn turn(&self) {
+        self.executor.run(self.poll_budget);
+        self.fire_timers();
+        if self.executor.has_mail() {
+            self.executor.open_mail();
+        }
+        let wait = self.how_long();
+        if wait != Wait::No {
+            self.executor.counters.parks.add(1);
+        }
+        // With tasks ready and nothing to tell the kernel or to hear from it, there is no reason to enter.
+        if wait != Wait::No || self.driver.wants_entry() {
+            self.driver.turn(wait);
+            self.turns_to_clock.set(0);
+        }
+        if wait != Wait::No {
+            self.executor.remote().woke_up();
+        }
+        self.executor.wake_deferred();
+    }
+
+    /// Fires the timers that are due. The clock is read after each entry, and between entries now and then.
+    fn fire_timers(&self) {
+        if self.timers.is_empty() {
+            return self.timers_due.set(false);
+        }
+        match self.turns_to_clock.get() {
+            0 => {
+                self.turns_to_clock.set(TURNS_PER_CLOCK);
+                self.timers_due.set(self.timers.fire());
+            }
+            left => self.turns_to_clock.set(left - 1),
+        }
+        if self.timers_due.get() {
+            self.turns_to_clock.set(0);
+        }
+    }
+
+    /// How long the kernel may let us sleep. Whatever the answer but `No`, the inbox knows that we are about to.
+    fn how_long(&self) -> Wait {
+        if self.executor.has_ready() || self.timers_due.get() {
+            return Wait::No;
+        }
+        let wait = match self.timers.until_next() {
+            Some(Duration::ZERO) => return Wait::No,
+            Some(left) => Wait::For(left),
+            None => Wait::Forever,
+        };
+        if self.executor.remote().prepare_sleep() { wait } else { Wait::No }
+    }
+
+    /// Submits what was pushed.
+    fn flush(&self) {
+        if self.driver.wants_entry() {
+            self.driver.turn(Wait::No);
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        let (driver, executor) = (&self.driver.counters, &self.executor.counters);
+        let (buffers, buffers_lent) = self.driver.buffers();
+        Metrics {
+            enters: driver.enters.get(),
+            sqes: driver.sqes.get(),
+            cqes: driver.cqes.get(),
+            polls: executor.polls.get(),
+            parks: executor.parks.get(),
+            remote_wakes: executor.remote_wakes.get(),
+            overflows: driver.overflows.get(),
+            no_buffers: driver.no_buffers.get(),
+            failed_closes: driver.failed_closes.get(),
+            stale_completions: driver.stale_completions.get(),
+            in_flight: self.driver.in_flight(),
+            operations: self.driver.operations(),
+            tasks: self.executor.tasks(),
+            timers: self.timers.len(),
+            buffers_lent,
+            buffers,
+        }
+    }
+
+    /// Drops the tasks, then ends the operations. Does nothing the second time.
+    fn shut_down(&self, deadline: Duration) -> ShutdownReport {
+        if self.executor.is_closed() {
+            return ShutdownReport::default();
+        }
+        let start = Instant::now();
+        let running = self.enter_for_shutdown();
+        let tasks_dropped = self.executor.shut_down();
+        self.timers.clear();
+        let drained = self.driver.shut_down(deadline);
+        drop(running);
+        ShutdownReport {
+            elapsed: start.elapsed(),
+            tasks_dropped,
+            operations_cancelled: drained.cancelled,
+            operations_leaked: drained.leaked.len(),
+            bytes_leaked: drained.leaked_bytes,
+            leaked: drained.leaked,
+        }
+    }
+}
+
+/// While it lives, the runtime is the current one of the thread.
+struct Running<'a> {
+    core: &'a Core,
+    was_turning: bool,
+    _current: Current<'a>,
+    _entered: Entered<'a>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.core.driver.set_turning(self.was_turning);
+    }
+}
+
+/// What a runtime left behind. Made by [`Runtime::shutdown`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let report = quoit_runtime::Runtime::new()?.shutdown(Duration::from_secs(1));
+/// assert!(report.is_clean());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Tasks that had not ended.
+    pub tasks_dropped: usize,
+    /// Operations that were with the kernel, and were cancelled.
+    pub operations_cancelled: usize,
+    /// Operations that the kernel did not give back in time. Their memory is leaked, as the kernel may still write to it.
+    pub operations_leaked: usize,
+    /// How much memory these hold.
+    pub bytes_leaked: usize,
+    /// The names of the operations that were leaked.
+    pub leaked: Vec<&'static str>,
+}
+
+impl ShutdownReport {
+    /// Nothing was leaked.
+    pub fn is_clean(&self) -> bool {
+        self.operations_leaked == 0
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "shut down in {:?}: {} tasks dropped, {} operations cancelled",
+            self.elapsed, self.tasks_dropped, self.operations_cancelled
+        )?;
+        if !self.is_clean() {
+            let (count, bytes, names) = (self.operations_leaked, self.bytes_leaked, self.leaked.join(", "));
+            write!(f, "; the kernel did not give back {count} operations, {bytes} bytes are leaked: {names}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs a future on a runtime with the default settings.
+///
+/// # Panics
+///
+/// Where the kernel refuses a ring, with the diagnosis; use [`Runtime::builder`] to handle that. And as
+/// [`Runtime::block_on`].
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(quoit_runtime::block_on(async { 6 * 7 }), 42);
+/// ```
+#[track_caller]
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    match Runtime::new() {
+        Ok(runtime) => runtime.block_on(future),
+        Err(error) => panic!("no runtime: {error}"),
+    }
+}
+
+/// What the current runtime has done, and what it holds.
+///
+/// # Panics
+///
+/// Outside a runtime, with the caller's location.
+///
+/// # Examples
+///
+/// ```
+/// let tasks = quoit_runtime::block_on(async { quoit_runtime::metrics().tasks });
+/// assert_eq!(tasks, 0);
+/// ```
+#[track_caller]
+pub fn metrics() -> Metrics {
+    context::with(Core::metrics)
+}
+
+/// Turns without an entry between two looks at the clock.
+const TURNS_PER_CLOCK: u32 = 16;
