@@ -1,1 +1,29 @@
-//! placeholder
+//! Sockets on quoit's completion driver, which lose nothing.
+//!
+//! What the kernel hands out (connections, bytes) belongs to the *socket*, not to the future that waits for it. So every
+//! await may be dropped, in a `select!` or under a timeout, and the next call gets what the dropped one would have had.
+//!
+//! ```
+//! use quoit_net::{TcpListener, TcpStream};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! quoit_runtime::Runtime::new()?.block_on(async {
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!     let client = TcpStream::connect(listener.local_addr()?).await?;
+//!     let (server, _peer) = listener.accept().await?;
+//!
+//!     client.write_all("hello").await.0?;
+//!     let received = server.recv().await?.expect("not the end yet");
+//!     assert_eq!(&received[..], b"hello");
+//!     Ok(())
+//! })
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod addr;
+pub mod tcp;
+mod waiters;
+
+pub use crate::addr::{ToSocketAddrs, lookup_host};
+pub use crate::tcp::{Incoming, TcpListener, TcpStream};

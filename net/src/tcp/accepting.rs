@@ -1,0 +1,238 @@
+//! The accepting side of a listener: a queue that the kernel's completions feed, and that acceptors take from.
+//!
+//! One multishot accept is in flight, and it belongs to the listener. So a connection is lost with no future, and goes to the
+//! next caller.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use quoit_runtime::fd::SharedFd;
+use quoit_runtime::op::{AcceptMulti, AcceptSink, InFlight, Rearm, submit_to};
+use quoit_runtime::task::poll_budget;
+use quoit_runtime::timer::{Instant, Timer};
+
+use crate::waiters::Waiters;
+
+pub(crate) struct Accepting {
+    fd: SharedFd,
+    /// Connections that nobody has asked for yet. Bounded by [`MOST_QUEUED`] and what comes until a cancel takes effect.
+    queue: RefCell<VecDeque<OwnedFd>>,
+    /// The accept that is in flight. Put here before its first completion can be, taken when it has ended.
+    armed: Cell<Option<InFlight<AcceptMulti>>>,
+    /// The accept in flight was asked to stop, because the queue is full.
+    is_stopping: Cell<bool>,
+    /// An error that the next acceptor is to be told.
+    error: Cell<Option<i32>>,
+    /// The errno that ended this listener for good; 0 while none has.
+    failure: Cell<i32>,
+    /// Until when not to try again, after the process or the system had run out of descriptors or memory.
+    back_off: Cell<Option<Timer>>,
+    /// How long the next such pause is; zero while all is well.
+    pause: Cell<Duration>,
+    /// The listener is gone.
+    is_closed: Cell<bool>,
+    waiters: Waiters,
+}
+
+impl Accepting {
+    pub(crate) fn new(fd: SharedFd) -> Rc<Self> {
+        Rc::new(Self {
+            fd,
+            queue: RefCell::new(VecDeque::new()),
+            armed: Cell::new(None),
+            is_stopping: Cell::new(false),
+            error: Cell::new(None),
+            failure: Cell::new(0),
+            back_off: Cell::new(None),
+            pause: Cell::new(Duration::ZERO),
+            is_closed: Cell::new(false),
+            waiters: Waiters::default(),
+        })
+    }
+
+    pub(crate) fn fd(&self) -> &SharedFd {
+        &self.fd
+    }
+
+    /// The next connection.
+    pub(crate) fn poll_accept(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
+        ready!(poll_budget(cx));
+        if let Some(connection) = self.pop() {
+            if self.is_stopping.get() && self.queue.borrow().len() <= MOST_QUEUED / 2 {
+                self.arm();
+            }
+            return Poll::Ready(Ok(connection));
+        }
+        if let Some(errno) = self.error.take() {
+            return Poll::Ready(Err(io::Error::from_raw_os_error(errno)));
+        }
+        self.waiters.add(cx);
+        if self.poll_back_off(cx).is_ready() {
+            self.arm();
+        }
+        match self.failure.get() {
+            0 => Poll::Pending,
+            errno => Poll::Ready(Err(io::Error::from_raw_os_error(errno))),
+        }
+    }
+
+    /// The listener is gone: what is in flight is cancelled, and connections that nobody took are closed.
+    pub(crate) fn close(&self) {
+        self.is_closed.set(true);
+        let (armed, queue) = (self.armed.take(), self.queue.take());
+        drop((armed, queue));
+    }
+
+    fn pop(&self) -> Option<OwnedFd> {
+        self.queue.borrow_mut().pop_front()
+    }
+
+    /// Waits out the pause after a shortage.
+    fn poll_back_off(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(mut timer) = self.back_off.take() else { return Poll::Ready(()) };
+        let poll = timer.poll_elapsed(cx);
+        if poll.is_pending() {
+            self.back_off.set(Some(timer));
+        }
+        poll
+    }
+
+    /// Sees to it that an accept is in flight.
+    fn arm(self: &Rc<Self>) {
+        if self.failure.get() != 0 || self.is_closed.get() {
+            return;
+        }
+        if let Some(armed) = self.armed.take() {
+            // Also one that is being stopped: it answers first, and then it is armed again.
+            return self.armed.set(Some(armed));
+        }
+        self.is_stopping.set(false);
+        let driver = self.fd.driver();
+        if driver.is_closed() {
+            return self.failure.set(GONE);
+        }
+        let op = AcceptMulti::new(self.fd.clone(), Rc::<Self>::clone(self));
+        self.armed.set(Some(submit_to(driver, None, op)));
+    }
+
+    /// A shortage: the first one is told to an acceptor, and then we wait longer and longer until there is an end to it.
+    fn suffer(&self, errno: i32) {
+        let pause = self.pause.get();
+        if pause.is_zero() {
+            self.error.set(Some(errno));
+        }
+        let pause = (pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        self.pause.set(pause);
+        self.back_off.set(Some(Timer::new(Instant::now() + pause)));
+        self.waiters.wake();
+    }
+}
+
+impl AcceptSink for Accepting {
+    fn accepted(&self, connection: OwnedFd) {
+        if self.is_closed.get() {
+            return;
+        }
+        self.pause.set(Duration::ZERO);
+        let mut queue = self.queue.borrow_mut();
+        queue.push_back(connection);
+        let is_full = queue.len() >= MOST_QUEUED;
+        drop(queue);
+        if is_full
+            && !self.is_stopping.replace(true)
+            && let Some(armed) = self.armed.take()
+        {
+            // Nobody takes them: the rest waits in the backlog, where the peers can see it.
+            armed.cancel();
+            self.armed.set(Some(armed));
+        }
+        self.waiters.wake();
+    }
+
+    fn ended(&self, errno: i32) -> Rearm {
+        if self.is_closed.get() {
+            return Rearm::No;
+        }
+        match Cause::of(errno) {
+            Cause::Nothing if !self.is_stopping.get() => return Rearm::Yes,
+            // Stopped by us. Readers arm it again when they have made room; they may just have done so.
+            Cause::Nothing | Cause::Cancelled => {
+                if self.is_stopping.get() && self.queue.borrow().len() <= MOST_QUEUED / 2 {
+                    self.is_stopping.set(false);
+                    return Rearm::Yes;
+                }
+            }
+            Cause::Shortage => self.suffer(errno),
+            Cause::Fatal => {
+                self.failure.set(errno);
+                self.waiters.wake();
+            }
+        }
+        let armed = self.armed.take();
+        drop(armed);
+        Rearm::No
+    }
+}
+
+impl fmt::Debug for Accepting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepting")
+            .field("fd", &self.fd)
+            .field("queued", &self.queue.borrow().len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an accept ended.
+enum Cause {
+    /// A connection that was gone before it was accepted, or the network's passing trouble: see *Error handling* in
+    /// [`accept(2)`](https://man7.org/linux/man-pages/man2/accept.2.html). The next connection is another matter.
+    Nothing,
+    Cancelled,
+    /// No descriptors or no memory left.
+    Shortage,
+    /// The listener is of no further use.
+    Fatal,
+}
+
+impl Cause {
+    fn of(errno: i32) -> Self {
+        match errno {
+            0 | ECONNABORTED | EPERM | EPROTO | ENONET | ENOPROTOOPT | EOPNOTSUPP | ENETDOWN | ENETUNREACH
+            | EHOSTDOWN | EHOSTUNREACH | ETIMEDOUT => Self::Nothing,
+            ECANCELED => Self::Cancelled,
+            EMFILE | ENFILE | ENOBUFS | ENOMEM => Self::Shortage,
+            _ => Self::Fatal,
+        }
+    }
+}
+
+const EPERM: i32 = 1;
+const ENOMEM: i32 = 12;
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+const ENONET: i32 = 64;
+const EPROTO: i32 = 71;
+const ENOPROTOOPT: i32 = 92;
+const EOPNOTSUPP: i32 = 95;
+const ENETDOWN: i32 = 100;
+const ENETUNREACH: i32 = 101;
+const ECONNABORTED: i32 = 103;
+const ENOBUFS: i32 = 105;
+const ETIMEDOUT: i32 = 110;
+const EHOSTDOWN: i32 = 112;
+const EHOSTUNREACH: i32 = 113;
+const ECANCELED: i32 = 125;
+/// `ESHUTDOWN`: the runtime is gone.
+const GONE: i32 = 108;
+
+/// Connections that may wait in a listener.
+const MOST_QUEUED: usize = 256;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);

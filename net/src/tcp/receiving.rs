@@ -1,0 +1,368 @@
+//! The receiving side of a stream: a queue that the kernel's completions feed, and that readers take from.
+//!
+//! One receive is in flight at a time, and it belongs to the stream: a multishot receive into buffers that the kernel picks.
+//! Readers never lend the kernel anything, so a reader that is dropped or forgotten swallows nothing, and `recv`, `read` and
+//! `read_exact` may be mixed freely.
+//!
+//! ```text
+//!             arm                      received
+//!   unarmed ───────► armed ◄──────────────┐
+//!      ▲               │ completion ──────┘
+//!      │               │ ended: end of stream, error      -> told to every reader from now on
+//!      └───────────────┤ ended: no buffers                -> the pool grows; else a single receive of its own memory
+//!                      │ ended: cancelled (queue full)    -> armed again when readers have made room
+//! ```
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use quoit_runtime::buf::{Filler, IoBufMut, IoVectoredBufMut, RecvBuf, Scatter};
+use quoit_runtime::fd::SharedFd;
+use quoit_runtime::op::{InFlight, Rearm, Recv, RecvEnd, RecvMulti, RecvSink, submit_to};
+use quoit_runtime::task::poll_budget;
+
+use crate::waiters::Waiters;
+
+/// The receiving side of one stream.
+#[derive(Default)]
+pub(crate) struct Receiving {
+    /// Bytes that a `read_exact` waits to have together; they come before those of the queue.
+    assembled: RefCell<Assembled>,
+    /// What has arrived, in order. Bounded by [`MOST_QUEUED`] and what arrives until a cancel takes effect.
+    queue: RefCell<VecDeque<RecvBuf>>,
+    /// What comes after the queue.
+    end: Cell<End>,
+    /// The receive that is in flight. Put here before its first completion can be, taken when it has ended.
+    armed: Cell<Option<Armed>>,
+    /// The receive in flight was asked to stop.
+    is_stopping: Cell<bool>,
+    /// No reader will come any more.
+    is_closed: Cell<bool>,
+    waiters: Waiters,
+}
+
+/// What comes after the bytes that have arrived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum End {
+    /// More bytes may.
+    #[default]
+    Open,
+    /// The peer has shut down its sending side.
+    Stream,
+    /// The socket failed with this errno. Once told, it stays told.
+    Failed(i32),
+}
+
+#[derive(Debug)]
+enum Armed {
+    Multi(InFlight<RecvMulti>),
+    Single(InFlight<Recv>),
+}
+
+#[derive(Debug, Default)]
+struct Assembled {
+    bytes: Vec<u8>,
+    /// How many of them have been taken.
+    taken: usize,
+}
+
+impl Assembled {
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+
+    fn take(&mut self, count: usize) {
+        self.taken += count;
+        if self.taken == self.bytes.len() {
+            *self = Self::default();
+        }
+    }
+}
+
+/// A stream, as its receiving side needs it.
+pub(crate) trait Receiver: RecvSink {
+    fn fd(&self) -> &SharedFd;
+    fn receiving(&self) -> &Receiving;
+}
+
+impl Receiving {
+    /// The next bytes, as they came; `None` at the end.
+    pub(crate) fn poll_recv<R: Receiver>(owner: &Rc<R>, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
+        let this = owner.receiving();
+        ready!(poll_budget(cx));
+        if let Some(bytes) = this.pop() {
+            this.make_room(owner);
+            return Poll::Ready(Ok(Some(bytes)));
+        }
+        Self::poll_end(owner, cx).map_ok(|()| None)
+    }
+
+    /// Copies into a buffer what is there, at least one byte; 0 at the end.
+    pub(crate) fn poll_read<R: Receiver, B: IoBufMut>(
+        owner: &Rc<R>,
+        cx: &mut Context<'_>,
+        buf: &mut B,
+    ) -> Poll<io::Result<usize>> {
+        ready!(poll_budget(cx));
+        let mut filler = Filler::new(buf);
+        if owner.receiving().consume(|bytes| filler.fill(buf, bytes)) {
+            owner.receiving().make_room(owner);
+            return Poll::Ready(Ok(filler.filled()));
+        }
+        Self::poll_end(owner, cx).map_ok(|()| 0)
+    }
+
+    /// As [`poll_read`](Self::poll_read), into several buffers.
+    pub(crate) fn poll_read_vectored<R: Receiver, V: IoVectoredBufMut>(
+        owner: &Rc<R>,
+        cx: &mut Context<'_>,
+        bufs: &mut V,
+    ) -> Poll<io::Result<usize>> {
+        ready!(poll_budget(cx));
+        let mut scatter = Scatter::new();
+        if owner.receiving().consume(|bytes| scatter.fill(bufs, bytes)) {
+            owner.receiving().make_room(owner);
+            return Poll::Ready(Ok(scatter.filled()));
+        }
+        Self::poll_end(owner, cx).map_ok(|()| 0)
+    }
+
+    /// Fills a buffer to its capacity, or nothing of it.
+    pub(crate) fn poll_read_exact<R: Receiver, B: IoBufMut>(
+        owner: &Rc<R>,
+        cx: &mut Context<'_>,
+        buf: &mut B,
+    ) -> Poll<io::Result<usize>> {
+        let this = owner.receiving();
+        ready!(poll_budget(cx));
+        let mut filler = Filler::new(buf);
+        let wanted = filler.spare(buf);
+        if this.available() < wanted {
+            match Self::poll_end(owner, cx) {
+                // The bytes that are there stay there, for whoever wants fewer.
+                Poll::Ready(Ok(())) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {}
+            }
+            // They must not hold the ring's buffers meanwhile, nor stop the receive.
+            if this.queue.borrow().len() >= MOST_QUEUED / 2 {
+                this.assemble(wanted);
+                this.make_room(owner);
+            }
+            return Poll::Pending;
+        }
+        this.consume(|bytes| filler.fill(buf, bytes));
+        this.make_room(owner);
+        Poll::Ready(Ok(filler.filled()))
+    }
+
+    /// The last handle of the stream is gone: what is in flight is cancelled, what has arrived is dropped.
+    pub(crate) fn close(&self) {
+        self.is_closed.set(true);
+        let (armed, queue) = (self.armed.take(), self.queue.take());
+        drop((armed, queue));
+    }
+
+    /// What comes after the bytes; waits for it, and for more bytes.
+    fn poll_end<R: Receiver>(owner: &Rc<R>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = owner.receiving();
+        if this.end.get() == End::Open {
+            this.waiters.add(cx);
+            Self::arm(owner);
+        }
+        match this.end.get() {
+            End::Open => Poll::Pending,
+            End::Stream => Poll::Ready(Ok(())),
+            End::Failed(errno) => Poll::Ready(Err(io::Error::from_raw_os_error(errno))),
+        }
+    }
+
+    /// Takes the first bytes.
+    fn pop(&self) -> Option<RecvBuf> {
+        let assembled = self.assembled.take();
+        if !assembled.bytes.is_empty() {
+            let mut bytes = RecvBuf::from_vec(assembled.bytes);
+            bytes.advance(assembled.taken);
+            return Some(bytes);
+        }
+        self.queue.borrow_mut().pop_front()
+    }
+
+    /// Hands out bytes in order until `take` takes fewer than it was given. Whether there were any.
+    fn consume(&self, mut take: impl FnMut(&[u8]) -> usize) -> bool {
+        let mut assembled = self.assembled.borrow_mut();
+        let mut queue = self.queue.borrow_mut();
+        let there_were = !assembled.rest().is_empty() || !queue.is_empty();
+        let taken = take(assembled.rest());
+        assembled.take(taken);
+        if !assembled.rest().is_empty() {
+            return there_were;
+        }
+        while let Some(front) = queue.front_mut() {
+            let taken = take(front);
+            if taken < front.len() {
+                front.advance(taken);
+                break;
+            }
+            queue.pop_front();
+        }
+        there_were
+    }
+
+    /// How many bytes are there.
+    fn available(&self) -> usize {
+        let queued = self.queue.borrow().iter().map(|bytes| bytes.len()).sum::<usize>();
+        self.assembled.borrow().rest().len() + queued
+    }
+
+    /// Moves the queued bytes into memory of our own, which gives their buffers back to the ring.
+    fn assemble(&self, wanted: usize) {
+        let mut assembled = self.assembled.borrow_mut();
+        let room = wanted.saturating_sub(assembled.rest().len());
+        assembled.bytes.reserve(room);
+        for bytes in self.queue.borrow_mut().drain(..) {
+            assembled.bytes.extend_from_slice(&bytes);
+        }
+    }
+
+    /// Readers have taken something: a receive that was stopped for their slowness goes on.
+    fn make_room<R: Receiver>(&self, owner: &Rc<R>) {
+        if self.is_stopping.get() && self.queue.borrow().len() <= MOST_QUEUED / 2 {
+            Self::arm(owner);
+        }
+    }
+
+    /// Sees to it that a receive is in flight.
+    fn arm<R: Receiver>(owner: &Rc<R>) {
+        let this = owner.receiving();
+        if this.end.get() != End::Open || this.is_closed.get() {
+            return;
+        }
+        if let Some(armed) = this.armed.take() {
+            // Also one that is being stopped: it answers first, and then it is armed again.
+            return this.armed.set(Some(armed));
+        }
+        this.is_stopping.set(false);
+        let driver = owner.fd().driver();
+        if driver.is_closed() {
+            return this.end.set(End::Failed(GONE));
+        }
+        match driver.pool() {
+            Ok(pool) => {
+                let op = RecvMulti::new(owner.fd().clone(), pool.clone(), owner.clone());
+                this.armed.set(Some(Armed::Multi(submit_to(driver, None, op))));
+            }
+            // Without a pool it goes on, if slowly.
+            Err(_) => Self::arm_single(owner),
+        }
+    }
+
+    /// Receives once, into memory of its own.
+    fn arm_single<R: Receiver>(owner: &Rc<R>) {
+        let op = Recv::new(owner.fd().clone(), SINGLE_BYTES, owner.clone());
+        owner.receiving().armed.set(Some(Armed::Single(submit_to(owner.fd().driver(), None, op))));
+    }
+
+    /// Bytes have arrived.
+    pub(crate) fn received(&self, bytes: RecvBuf) {
+        if self.is_closed.get() {
+            return;
+        }
+        let mut queue = self.queue.borrow_mut();
+        queue.push_back(bytes);
+        let is_full = queue.len() >= MOST_QUEUED;
+        drop(queue);
+        if is_full && !self.is_stopping.replace(true) {
+            // The reader is slow: the peer must feel it. What the kernel has goes on waiting in the socket.
+            self.with_armed(|armed| match armed {
+                Armed::Multi(receive) => receive.cancel(),
+                Armed::Single(receive) => receive.cancel(),
+            });
+        }
+        self.waiters.wake();
+    }
+
+    fn with_armed(&self, act: impl FnOnce(&Armed)) {
+        if let Some(armed) = self.armed.take() {
+            act(&armed);
+            self.armed.set(Some(armed));
+        }
+    }
+
+    /// The receive in flight has ended.
+    pub(crate) fn ended<R: Receiver>(owner: &Rc<R>, end: RecvEnd) -> Rearm {
+        let this = owner.receiving();
+        // A single receive is over in any case; a multishot one is armed again in its slot, where that is all it needs.
+        let was_single = match this.armed.take() {
+            Some(Armed::Multi(armed)) if this.goes_on(owner, end) => {
+                this.armed.set(Some(Armed::Multi(armed)));
+                return Rearm::Yes;
+            }
+            armed => matches!(armed, Some(Armed::Single(_))),
+        };
+        match end {
+            RecvEnd::EndOfStream => this.finish(match owner.fd().send_error() {
+                // The reset was told to the sender, and after that the kernel calls it an orderly end.
+                Some(error) if error.raw_os_error() == Some(RESET) => End::Failed(RESET),
+                _ => End::Stream,
+            }),
+            RecvEnd::Failed(errno) => this.finish(End::Failed(errno)),
+            RecvEnd::NoBuffers if !this.is_closed.get() && !this.waiters.is_empty() => Self::arm_single(owner),
+            // Nobody waits for bytes now; whoever comes arms it again.
+            RecvEnd::NoBuffers => {}
+            // Somebody still waits, or waits again: the queue was full when this one was cancelled, and isn't any more.
+            RecvEnd::Once | RecvEnd::Cancelled => {
+                let has_room = this.queue.borrow().len() <= MOST_QUEUED / 2;
+                if (has_room && this.is_stopping.get()) || (was_single && !this.waiters.is_empty()) {
+                    Self::arm(owner);
+                }
+            }
+        }
+        Rearm::No
+    }
+
+    /// Whether a multishot receive that has ended like this is to be armed again in its slot.
+    fn goes_on<R: Receiver>(&self, owner: &Rc<R>, end: RecvEnd) -> bool {
+        if self.is_closed.get() || self.is_stopping.get() {
+            return false;
+        }
+        match end {
+            RecvEnd::Once => true,
+            RecvEnd::NoBuffers => {
+                let driver = owner.fd().driver();
+                driver.count_no_buffers();
+                driver.pool().is_ok_and(|pool| pool.reclaim() > 0 || pool.grow())
+            }
+            RecvEnd::EndOfStream | RecvEnd::Failed(_) | RecvEnd::Cancelled => false,
+        }
+    }
+
+    fn finish(&self, end: End) {
+        if self.end.get() == End::Open {
+            self.end.set(end);
+        }
+        self.waiters.wake();
+    }
+}
+
+impl fmt::Debug for Receiving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiving")
+            .field("queued", &self.queue.borrow().len())
+            .field("end", &self.end.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Buffers that may wait in one stream for a reader: 256 KiB of full ones, with the pool's default size.
+const MOST_QUEUED: usize = 32;
+/// How much a receive without a buffer of the pool takes at once.
+const SINGLE_BYTES: usize = 4 << 10;
+/// `ECONNRESET`.
+const RESET: i32 = 104;
+/// `ESHUTDOWN`: the runtime is gone.
+const GONE: i32 = 108;

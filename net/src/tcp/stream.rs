@@ -1,0 +1,517 @@
+//! The stream.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::rc::{Rc, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, RecvBuf, spare, spare_vectored};
+use quoit_runtime::fd::SharedFd;
+use quoit_runtime::op::{self, Connect, Lane, Rearm, RecvEnd, RecvSink, Send, SendVectored, submit_to};
+use quoit_runtime::socket::SocketOption;
+use quoit_runtime::spawn;
+use quoit_runtime::task::yield_now;
+use quoit_runtime::timer::{Instant, Timer};
+
+use crate::addr::{ToSocketAddrs, resolve};
+use crate::tcp::receiving::{Receiver, Receiving};
+
+/// A TCP connection.
+///
+/// All methods take `&self`: one task may read while another writes. What has arrived belongs to the stream until a future
+/// has returned it, and writes of several tasks follow one another whole, first come first served.
+///
+/// Dropping it ends receiving at once, lets a write that has begun finish behind it, and then closes. A peer that takes
+/// nothing is cut off after [`Builder::close_deadline`](quoit_runtime::Builder::close_deadline).
+///
+/// # Examples
+///
+/// ```no_run
+/// use quoit_net::TcpStream;
+///
+/// # quoit_runtime::block_on(async {
+/// let stream = TcpStream::connect("localhost:7000").await?;
+/// let (result, buf) = stream.write_all(vec![1, 2, 3]).await;
+/// result?;
+/// let (result, buf) = stream.read_exact(buf.into_boxed_slice()).await;
+/// assert_eq!((result?, &*buf), (3, &[1, 2, 3][..]));
+/// # Ok::<(), std::io::Error>(())
+/// # })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct TcpStream {
+    shared: Rc<Shared>,
+}
+
+/// What a stream and its operations share.
+#[derive(Debug)]
+struct Shared {
+    fd: SharedFd,
+    receiving: Receiving,
+    /// The order of the writes.
+    sending: Lane,
+    /// For the receive's operations, which need an owner of this.
+    me: Weak<Self>,
+}
+
+impl Receiver for Shared {
+    fn fd(&self) -> &SharedFd {
+        &self.fd
+    }
+
+    fn receiving(&self) -> &Receiving {
+        &self.receiving
+    }
+}
+
+impl RecvSink for Shared {
+    fn received(&self, bytes: RecvBuf) {
+        self.receiving.received(bytes);
+    }
+
+    fn ended(&self, end: RecvEnd) -> Rearm {
+        // The operation that has ended holds a reference, so there is one to be had.
+        self.me.upgrade().map_or(Rearm::No, |shared| Receiving::ended(&shared, end))
+    }
+}
+
+impl TcpStream {
+    pub(crate) fn from_fd(fd: SharedFd) -> Self {
+        let shared =
+            Rc::new_cyclic(|me| Shared { fd, receiving: Receiving::default(), sending: Lane::new(), me: me.clone() });
+        Self { shared }
+    }
+
+    /// Connects to an address; of several, to the first one that answers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped early, the connection is given up and its socket is closed.
+    ///
+    /// # Errors
+    ///
+    /// Those of resolving the name, and of [`connect(2)`](https://man7.org/linux/man-pages/man2/connect.2.html) for the last
+    /// address that was tried.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn connect(address: impl ToSocketAddrs) -> io::Result<Self> {
+        let mut last_error = None;
+        for address in resolve(&address).await? {
+            match Self::connect_one(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last_error = Some(error),
+            }
+        }
+        Err(last_error.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+    }
+
+    async fn connect_one(address: SocketAddr) -> io::Result<Self> {
+        let fd = SharedFd::tcp(address)?;
+        submit_to(fd.driver(), None, Connect::new(fd.clone(), address)).await?;
+        Ok(Self::from_fd(fd))
+    }
+
+    /// The next bytes, in a buffer of the ring that goes back to it when it is dropped. `None` at the end of the stream.
+    ///
+    /// # Cancel safety
+    ///
+    /// Loses nothing: what a dropped or forgotten future would have had goes to the next call.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`recv(2)`](https://man7.org/linux/man-pages/man2/recv.2.html), such as `ECONNRESET`. An error that was told
+    /// is told again by every later call: a reset never looks like an end.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn recv(&self) -> io::Result<Option<RecvBuf>> {
+        poll_fn(|cx| Receiving::poll_recv(&self.shared, cx)).await
+    }
+
+    /// Reads what is there into the room of a buffer, at least one byte; waits for it where nothing is. 0 at the end of the
+    /// stream. A `Vec` is filled from its length on, a `Box` from its start.
+    ///
+    /// # Cancel safety
+    ///
+    /// Loses no byte: the next call gets them. The buffer is dropped with the future.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a buffer without room; else as [`recv`](Self::recv).
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn read<B: IoBufMut>(&self, mut buf: B) -> BufResult<usize, B> {
+        if spare(&buf) == 0 {
+            return (Err(no_room()), buf);
+        }
+        let result = poll_fn(|cx| Receiving::poll_read(&self.shared, cx, &mut buf)).await;
+        (result, buf)
+    }
+
+    /// Reads until a buffer is full, and answers how many bytes that took.
+    ///
+    /// # Cancel safety
+    ///
+    /// Loses no byte: what had arrived stays with the stream, in order.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` where the stream ends before; the bytes that are there can still be read. Else as
+    /// [`read`](Self::read).
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn read_exact<B: IoBufMut>(&self, mut buf: B) -> BufResult<usize, B> {
+        if spare(&buf) == 0 {
+            return (Err(no_room()), buf);
+        }
+        let result = poll_fn(|cx| Receiving::poll_read_exact(&self.shared, cx, &mut buf)).await;
+        (result, buf)
+    }
+
+    /// Reads what is there into several buffers, one after another. As [`read`](Self::read) otherwise.
+    ///
+    /// # Cancel safety
+    ///
+    /// Loses no byte: the next call gets them.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn read_vectored<V: IoVectoredBufMut>(&self, mut bufs: V) -> BufResult<usize, V> {
+        if spare_vectored(&mut bufs) == 0 {
+            return (Err(no_room()), bufs);
+        }
+        let result = poll_fn(|cx| Receiving::poll_read_vectored(&self.shared, cx, &mut bufs)).await;
+        (result, bufs)
+    }
+
+    /// Writes as much of a buffer as the kernel takes at once, and answers how much.
+    ///
+    /// # Cancel safety
+    ///
+    /// A write has begun once it was polled and no earlier one is under way. Dropped before, it leaves no trace; dropped
+    /// later, it is finished behind your back.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send(2)`](https://man7.org/linux/man-pages/man2/send.2.html), such as `EPIPE` and `ECONNRESET`. An error that
+    /// was told is told again by every later call.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn write<B: IoBuf>(&self, buf: B) -> BufResult<usize, B> {
+        self.send(Send::some(self.shared.fd.clone(), buf)).await
+    }
+
+    /// Writes all of a buffer.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`write`](Self::write): what has begun is finished whole and in order, so no message is ever cut in two.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn write_all<B: IoBuf>(&self, buf: B) -> BufResult<(), B> {
+        let (result, buf) = self.send(Send::all(self.shared.fd.clone(), buf)).await;
+        (result.map(drop), buf)
+    }
+
+    /// Writes as much of several buffers as the kernel takes at once, and answers how much.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`write`](Self::write).
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn write_vectored<V: IoVectoredBuf>(&self, bufs: V) -> BufResult<usize, V> {
+        self.send(SendVectored::some(self.shared.fd.clone(), bufs)).await
+    }
+
+    /// Writes all of several buffers, one after another.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`write_all`](Self::write_all).
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn write_all_vectored<V: IoVectoredBuf>(&self, bufs: V) -> BufResult<(), V> {
+        let (result, bufs) = self.send(SendVectored::all(self.shared.fd.clone(), bufs)).await;
+        (result.map(drop), bufs)
+    }
+
+    /// Sends behind the writes that are under way.
+    fn send<T: op::Op>(&self, op: T) -> op::InFlight<T> {
+        submit_to(self.shared.fd.driver(), Some(&self.shared.sending), op)
+    }
+
+    /// Shuts down a direction, or both. The sending side is shut down behind the writes that are under way: the peer sees
+    /// the end after all of their bytes.
+    ///
+    /// # Cancel safety
+    ///
+    /// It happens also if the future is dropped once it was polled.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`shutdown(2)`](https://man7.org/linux/man-pages/man2/shutdown.2.html).
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        let op = op::Shutdown::new(self.shared.fd.clone(), how);
+        match how {
+            Shutdown::Read => submit_to(self.shared.fd.driver(), None, op).await,
+            Shutdown::Write | Shutdown::Both => self.send(op).await,
+        }
+    }
+
+    /// Waits until writes that have begun are finished, closes the socket, and tells how that went.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped early, it goes on as if the stream had been dropped.
+    ///
+    /// # Errors
+    ///
+    /// The error that broke a write, if there was one; else those of
+    /// [`close(2)`](https://man7.org/linux/man-pages/man2/close.2.html).
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn close(self) -> io::Result<()> {
+        let shared = Rc::clone(&self.shared);
+        drop(self);
+        poll_fn(|cx| shared.sending.poll_idle(cx)).await;
+        let failed = shared.fd.send_error();
+        // The receive that was cancelled still names the descriptor.
+        let fd = shared.fd.clone();
+        drop(shared);
+        let closed = fd.close().await;
+        failed.map_or(closed, Err)
+    }
+
+    /// The address at this end.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`getsockname(2)`](https://man7.org/linux/man-pages/man2/getsockname.2.html).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.shared.fd.local_addr()
+    }
+
+    /// The address at the other end.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`getpeername(2)`](https://man7.org/linux/man-pages/man2/getpeername.2.html): `ENOTCONN` for a connection
+    /// that was reset.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.shared.fd.peer_addr()
+    }
+
+    /// Whether small writes are sent at once (`TCP_NODELAY`), instead of being held back for more (Nagle's algorithm).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`getsockopt(2)`](https://man7.org/linux/man-pages/man2/getsockopt.2.html), as all options.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.shared.fd.no_delay()
+    }
+
+    /// Sets [`nodelay`](Self::nodelay).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`setsockopt(2)`](https://man7.org/linux/man-pages/man2/setsockopt.2.html), as all options.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.shared.fd.set_option(SocketOption::NoDelay(nodelay))
+    }
+
+    /// The time without traffic after which the peer is probed (`SO_KEEPALIVE`, `TCP_KEEPIDLE`); `None`: it isn't.
+    ///
+    /// # Errors
+    ///
+    /// As [`nodelay`](Self::nodelay).
+    pub fn keepalive(&self) -> io::Result<Option<Duration>> {
+        self.shared.fd.keep_alive()
+    }
+
+    /// Sets [`keepalive`](Self::keepalive), in whole seconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_nodelay`](Self::set_nodelay).
+    pub fn set_keepalive(&self, time: Option<Duration>) -> io::Result<()> {
+        self.shared.fd.set_option(SocketOption::KeepAlive(time))
+    }
+
+    /// How long closing waits for unsent bytes (`SO_LINGER`); `None`: they are sent in the background.
+    ///
+    /// # Errors
+    ///
+    /// As [`nodelay`](Self::nodelay).
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        self.shared.fd.linger()
+    }
+
+    /// Sets [`linger`](Self::linger), in whole seconds. Zero makes closing a reset. Beware of longer ones: they make the
+    /// *kernel* wait in the close.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_nodelay`](Self::set_nodelay).
+    pub fn set_linger(&self, time: Option<Duration>) -> io::Result<()> {
+        self.shared.fd.set_option(SocketOption::Linger(time))
+    }
+
+    /// The most hops that a packet takes (`IP_TTL`, `IPV6_UNICAST_HOPS`).
+    ///
+    /// # Errors
+    ///
+    /// As [`nodelay`](Self::nodelay).
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.shared.fd.ttl()
+    }
+
+    /// Sets [`ttl`](Self::ttl).
+    ///
+    /// # Errors
+    ///
+    /// As [`set_nodelay`](Self::set_nodelay).
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.shared.fd.set_option(SocketOption::Ttl(ttl))
+    }
+
+    /// The kernel's receive buffer in bytes (`SO_RCVBUF`), as it counts them: twice of what was set.
+    ///
+    /// # Errors
+    ///
+    /// As [`nodelay`](Self::nodelay).
+    pub fn recv_buffer_size(&self) -> io::Result<usize> {
+        self.shared.fd.recv_buffer_size()
+    }
+
+    /// Sets [`recv_buffer_size`](Self::recv_buffer_size).
+    ///
+    /// # Errors
+    ///
+    /// As [`set_nodelay`](Self::set_nodelay).
+    pub fn set_recv_buffer_size(&self, bytes: usize) -> io::Result<()> {
+        self.shared.fd.set_option(SocketOption::RecvBufferSize(bytes))
+    }
+
+    /// The kernel's send buffer in bytes (`SO_SNDBUF`), as it counts them: twice of what was set.
+    ///
+    /// # Errors
+    ///
+    /// As [`nodelay`](Self::nodelay).
+    pub fn send_buffer_size(&self) -> io::Result<usize> {
+        self.shared.fd.send_buffer_size()
+    }
+
+    /// Sets [`send_buffer_size`](Self::send_buffer_size).
+    ///
+    /// # Errors
+    ///
+    /// As [`set_nodelay`](Self::set_nodelay).
+    pub fn set_send_buffer_size(&self, bytes: usize) -> io::Result<()> {
+        self.shared.fd.set_option(SocketOption::SendBufferSize(bytes))
+    }
+
+    /// Takes over a connected socket of std, which may be non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// None today.
+    pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
+        Ok(Self::from(OwnedFd::from(stream)))
+    }
+}
+
+impl Drop for TcpStream {
+    fn drop(&mut self) {
+        self.shared.receiving.close();
+        cut_off_later(&self.shared);
+    }
+}
+
+/// Sees to it that a peer which takes nothing does not hold the socket for ever.
+fn cut_off_later(shared: &Shared) {
+    let Some(driver) = shared.fd.bound_driver().filter(|_| !shared.sending.is_idle()) else { return };
+    if !driver.is_running() {
+        // No task can watch over it; the runtime's shutdown, or its next turns, end the write.
+        return;
+    }
+    let (driver, sending) = (Rc::clone(driver), shared.sending.clone());
+    let mut deadline = Timer::new(Instant::now() + driver.close_deadline());
+    drop(spawn(async move {
+        poll_fn(|cx| match sending.poll_idle(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => deadline.poll_elapsed(cx),
+        })
+        .await;
+        // One write after another, as each that ends lets the next one begin.
+        while !sending.is_idle() {
+            driver.cancel_active(&sending);
+            yield_now().await;
+        }
+    }));
+}
+
+impl AsFd for TcpStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.fd.as_fd()
+    }
+}
+
+impl AsRawFd for TcpStream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.shared.fd.as_raw_fd()
+    }
+}
+
+impl From<OwnedFd> for TcpStream {
+    /// Takes over a connected socket.
+    fn from(fd: OwnedFd) -> Self {
+        Self::from_fd(SharedFd::adopt(fd))
+    }
+}
+
+fn no_room() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the buffer has no room: give a Vec a capacity beyond its length")
+}
