@@ -1,1 +1,71 @@
-//! quoit
+//! An async runtime for Linux in which every I/O is an io_uring completion.
+//!
+//! *quoit*: a ring that you throw and get back. You hand a buffer to the ring; the ring hands it back with the answer.
+//!
+#![doc = "```no_run"]
+#![doc = include_str!("../examples/echo.rs")]
+#![doc = "```"]
+//!
+//! - **A dropped future loses nothing.** Connections and bytes belong to the socket until a future has returned them, so every
+//!   await is safe in a `select!` and under a [`timeout`](time::timeout).
+//! - **The kernel never writes into memory that was given back.** The driver owns the buffers of an operation until its final
+//!   completion, whatever happens to the future.
+//! - **No operation is refused because a queue is full, and no cancel gets lost.**
+//! - **One kernel entry per turn** submits, waits, and looks after timers and wakes from other threads.
+//!
+//! One thread owns one ring: futures need not be `Send`, and waking a task costs no atomic operation.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`main`], [`test`], [`block_on`], [`Runtime`] | ways in |
+//! | [`spawn`], [`task`] | tasks |
+//! | [`net`] | TCP |
+//! | [`time`] | sleeping, intervals, timeouts |
+//! | [`sync`] | channels and notification, for any executor |
+//! | [`IoBuf`], [`IoBufMut`], [`Slice`], [`RecvBuf`] | what may be lent to the kernel |
+//! | [`probe`], [`metrics`] | what the machine supports, what the runtime does |
+//! | [`driver`] | operations of one's own |
+#![forbid(unsafe_code)]
+
+pub use quoit_macros::{main, test};
+pub use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, RecvBuf, Slice};
+pub use quoit_runtime::task::{AbortHandle, AbortOnDrop, JoinError, JoinHandle};
+pub use quoit_runtime::{
+    Builder, Cause, Features, KernelKind, Metrics, Refusal, Runtime, ShutdownReport, Support, block_on, metrics, probe,
+    spawn,
+};
+pub use quoit_time::FutureExt;
+
+/// TCP sockets that lose nothing.
+pub mod net {
+    pub use quoit_net::tcp;
+    pub use quoit_net::{Incoming, TcpListener, TcpStream, ToSocketAddrs, lookup_host};
+}
+
+/// Channels and notification: they work on any executor, and have tokio's names and semantics.
+pub mod sync {
+    pub use quoit_sync::{Notify, mpsc, oneshot};
+}
+
+/// Tasks: ids and yielding. [`spawn`](crate::spawn) makes one.
+pub mod task {
+    pub use quoit_runtime::task::{AbortHandle, AbortOnDrop, Id, JoinError, JoinHandle, id, poll_budget, yield_now};
+}
+
+/// Sleeping, intervals and timeouts.
+pub mod time {
+    pub use quoit_time::{
+        Elapsed, Instant, Interval, MissedTickBehavior, Sleep, Timeout, interval, interval_at, sleep, sleep_until,
+        timeout, timeout_at,
+    };
+}
+
+/// The driver itself, for operations of one's own.
+pub mod driver {
+    pub use quoit_runtime::fd::SharedFd;
+    pub use quoit_runtime::op::{Completion, Driver, InFlight, Lane, Nop, Op, ReadAt, Sqe, Step, submit, submit_to};
+}
+
+/// What the macros expand to. Not part of the public API.
+#[doc(hidden)]
+pub mod __private;

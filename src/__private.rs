@@ -1,0 +1,43 @@
+//! What `#[quoit::main]` and `#[quoit::test]` expand to.
+
+use std::future::Future;
+use std::process::exit;
+
+use crate::Runtime;
+
+/// Runs a program. Where the kernel refuses a ring, the diagnosis goes to standard error, and the exit code is 1.
+pub fn main<F: Future>(future: F) -> F::Output {
+    match Runtime::new() {
+        Ok(runtime) => runtime.block_on(future),
+        Err(error) => {
+            eprintln!("quoit: {error}");
+            exit(1)
+        }
+    }
+}
+
+/// The options of `#[quoit::test]`.
+#[derive(Debug)]
+pub struct TestOptions {
+    /// The kernel to run on.
+    pub kernel: Option<&'static str>,
+    /// The seed of a simulated kernel.
+    pub seed: Option<u64>,
+    /// How many seeds to try.
+    pub seeds: Option<u64>,
+}
+
+/// Runs a test, on a runtime of its own.
+///
+/// # Panics
+///
+/// As the test does; where the kernel refuses a ring; and where the runtime could not be shut down cleanly.
+pub fn test<F: Future>(options: TestOptions, body: impl Fn() -> F) -> F::Output {
+    let TestOptions { kernel: None | Some("uring"), seed: None, seeds: None } = options else {
+        unreachable!("the macro refuses what this version does not know: {options:?}")
+    };
+    match Runtime::new() {
+        Ok(runtime) => runtime.block_on(body()),
+        Err(error) => panic!("no runtime: {error}"),
+    }
+}
