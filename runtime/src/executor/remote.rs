@@ -149,7 +149,8 @@ impl Remote {
     /// Owner: is about to sleep. `false` where there is something to do instead.
     #[must_use]
     pub(crate) fn prepare_sleep(&self) -> bool {
-        self.sleeping.store(true, Ordering::Relaxed);
+        // A swap and not a store, so that it comes after the reset of a waker that was late for our last sleep.
+        self.sleeping.swap(true, Ordering::AcqRel);
         fence(Ordering::SeqCst);
         if self.pending.load(Ordering::Relaxed) {
             self.woke_up();
@@ -283,64 +284,77 @@ mod tests {
 /// `RUSTFLAGS="--cfg loom" cargo test -p quoit-runtime --release --lib loom_`.
 #[cfg(all(test, loom))]
 mod loom_tests {
-    use loom::sync::Arc;
-    use loom::sync::atomic::AtomicBool;
+    use loom::sync::{Arc, Notify};
     use loom::thread;
 
     use super::*;
 
-    /// The owner's loop: drain, and if nothing came go to sleep, until all are seen. `rung` stands for the doorbell:
-    /// sleeping means waiting for it.
-    fn owner_sees(remote: &Remote, rung: &AtomicBool, mut expected: Vec<u32>) {
-        while !expected.is_empty() {
-            remote.drain(|index| expected.retain(|other| *other != index));
-            if expected.is_empty() {
-                break;
-            }
-            if remote.prepare_sleep() {
-                while !rung.swap(false, Ordering::AcqRel) {
-                    thread::yield_now();
-                }
-                remote.woke_up();
-            }
-        }
+    /// Wakers on threads of their own, and the owner's loop: drain, and if something is missing go to sleep. `bell` stands
+    /// for the doorbell and the kernel's wait; a wake that is lost leaves the owner asleep, which loom reports.
+    fn every_wake_is_seen(wakers: &'static [u32]) {
+        check(wakers, Remote::prepare_sleep);
     }
 
-    fn model(wakers: &'static [u32]) {
+    fn check(wakers: &'static [u32], prepare_sleep: fn(&Remote) -> bool) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(3);
         builder.check(move || {
             let remote = Arc::new(Remote::new());
             remote.grow_to(FIRST_TASK);
-            let rung = Arc::new(AtomicBool::new(false));
+            let bell = Arc::new(Notify::new());
             let threads: Vec<_> = wakers
                 .iter()
                 .map(|index| {
-                    let (remote, rung) = (Arc::clone(&remote), Arc::clone(&rung));
+                    let (remote, bell) = (Arc::clone(&remote), Arc::clone(&bell));
                     thread::spawn(move || {
                         if remote.must_ring_for(*index) {
-                            rung.store(true, Ordering::Release);
+                            bell.notify();
                         }
                     })
                 })
                 .collect();
-            owner_sees(&remote, &rung, wakers.to_vec());
+            let mut missing = wakers.to_vec();
+            loop {
+                remote.drain(|index| missing.retain(|other| *other != index));
+                if missing.is_empty() {
+                    break;
+                }
+                if prepare_sleep(&remote) {
+                    bell.wait();
+                    remote.woke_up();
+                }
+            }
             threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
         });
     }
 
     #[test]
     fn loom_a_wake_always_ends_the_sleep() {
-        model(&[2]);
+        every_wake_is_seen(&[2]);
     }
 
     #[test]
     fn loom_two_wakes_of_one_word_are_both_seen() {
-        model(&[2, 3]);
+        every_wake_is_seen(&[2, 3]);
     }
 
     #[test]
     fn loom_two_wakes_of_two_words_are_both_seen() {
-        model(&[2, 70]);
+        every_wake_is_seen(&[2, 70]);
+    }
+
+    #[test]
+    fn loom_a_task_woken_twice_is_seen() {
+        every_wake_is_seen(&[2, 2]);
+    }
+
+    /// The instrument sees a planted fault: an owner that does not look once more before it sleeps.
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn loom_finds_a_lost_wake() {
+        check(&[2], |remote| {
+            remote.sleeping.swap(true, Ordering::AcqRel);
+            true
+        });
     }
 }
