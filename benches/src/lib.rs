@@ -1,0 +1,4 @@
+//! Benchmarks of quoit. A package of its own, never published, so that what it measures beside quoit never becomes a
+//! dependency of the library.
+//!
+//! `cargo bench -p quoit-benches` runs the micro benchmarks.

@@ -1,0 +1,41 @@
+//! The macros, as users write them.
+
+use std::io;
+use std::rc::Rc;
+
+/// The entry of a program, called like any function.
+#[quoit::main]
+async fn program() -> io::Result<u32> {
+    let shared = Rc::new(40);
+    let task = quoit::spawn({
+        let shared = Rc::clone(&shared);
+        async move { *shared + 2 }
+    });
+    Ok(task.await?)
+}
+
+#[test]
+fn main_runs_its_body_on_a_runtime_and_gives_its_result() {
+    assert_eq!(program().expect("no error"), 42);
+    // Again: the first runtime is gone.
+    assert_eq!(program().expect("no error"), 42);
+}
+
+#[quoit::test]
+async fn a_test_has_a_runtime_of_its_own() {
+    assert_eq!(quoit::metrics().tasks, 0);
+    quoit::task::yield_now().await;
+}
+
+#[quoit::test]
+async fn a_test_may_give_a_result() -> io::Result<()> {
+    let listener = quoit::net::TcpListener::bind("127.0.0.1:0").await?;
+    assert_ne!(listener.local_addr()?.port(), 0);
+    Ok(())
+}
+
+#[quoit::test(kernel = "uring")]
+#[should_panic(expected = "as it should")]
+async fn a_test_may_be_expected_to_panic() {
+    panic!("as it should");
+}
