@@ -2,6 +2,7 @@
 
 mod accepting;
 mod listener;
+mod options;
 mod receiving;
 mod stream;
 

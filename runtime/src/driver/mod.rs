@@ -1,7 +1,8 @@
 //! The driver: it owns every operation from submission to its final completion, and wakes who waits.
 //!
 //! The parts: [`slots`] is the table of operations, [`lifecycle`] the life of one as pure code, [`lane`] the order among
-//! operations that must follow one another, [`completion`] what happens when the kernel answers, [`shutdown`] the end.
+//! operations that must follow one another, [`entering`] the way
+//! into the kernel, [`completion`] what happens when it answers, [`shutdown`] the end.
 //!
 //! # Borrowing
 //!
@@ -14,6 +15,7 @@
 #![allow(unsafe_code, reason = "the code of an op is called with a pointer to its slot")]
 
 mod completion;
+mod entering;
 pub(crate) mod lane;
 pub(crate) mod lifecycle;
 mod shutdown;
@@ -34,8 +36,8 @@ use io_uring::{opcode, types};
 use crate::buf::{BufferPool, PoolConfig};
 use crate::driver::lane::Lane;
 use crate::driver::lifecycle::{AfterDrop, Decision, Stage};
-use crate::driver::slots::{CANCEL, CLOSE, Memory, OpKey, OpKind, Slots, WAKE};
-use crate::kernel::{Cqe, Kernel, Sqe, Wait};
+use crate::driver::slots::{CLOSE, Memory, OpKey, OpKind, Slots, WAKE};
+use crate::kernel::{Cqe, Kernel, Sqe};
 use crate::metrics::DriverCounters;
 
 /// What an op wants next.
@@ -274,107 +276,6 @@ impl Driver {
         self.push(Sqe::from(entry).keyed(WAKE));
     }
 
-    /// Whether entering the kernel would achieve anything now. No system call.
-    pub(crate) fn wants_entry(&self) -> bool {
-        !self.spill.borrow().is_empty() || self.kernel.borrow_mut().as_mut().is_some_and(Kernel::wants_entry)
-    }
-
-    /// Submits everything that was pushed, waits as told, and dispatches the completions.
-    pub(crate) fn turn(&self, wait: Wait) {
-        let mut completions = self.completions.take();
-        self.enter(wait, &mut completions);
-        self.counters.cqes.add(completions.len() as u64);
-        for cqe in completions.drain(..) {
-            self.dispatch(cqe);
-        }
-        self.completions.set(completions);
-        if let Some(pool) = self.pool.get() {
-            pool.reclaim();
-        }
-    }
-
-    /// Enters the kernel until everything pushed is submitted, and copies completions out. One entry, but where the
-    /// submission queue was too small or the completion queue ran over.
-    fn enter(&self, wait: Wait, completions: &mut Vec<Cqe>) {
-        let mut kernel = self.kernel.borrow_mut();
-        let Some(kernel) = kernel.as_mut() else { return };
-        let mut refusals = 0;
-        loop {
-            let spilled = self.refill(kernel);
-            // With completions in hand, or more to submit, there is no reason to sleep.
-            let wait = if spilled || !completions.is_empty() { Wait::No } else { wait };
-            self.counters.enters.add(1);
-            let result = kernel.enter(wait);
-            kernel.take_completions(completions);
-            match result {
-                Ok(()) => refusals = 0,
-                // The kernel is short of memory for requests (EAGAIN) or wants its completions read first (EBUSY): they
-                // have just been read, what was staged is still staged, so try again, but not for ever: tasks that could
-                // free something must run, too.
-                Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EBUSY)) => {
-                    refusals += 1;
-                    if refusals >= MOST_REFUSALS {
-                        break;
-                    }
-                    continue;
-                }
-                Err(error) if error.raw_os_error() == Some(libc::EBADR) => lost_completions(),
-                Err(error) => unreachable!("io_uring_enter refused a ring that it had set up: {error}"),
-            }
-            let overflowed = kernel.has_overflowed();
-            if overflowed {
-                self.counters.overflows.add(1);
-            }
-            if !spilled && !overflowed {
-                break;
-            }
-        }
-    }
-
-    /// Moves spilled entries into the submission queue; whether some are left.
-    fn refill(&self, kernel: &mut Kernel) -> bool {
-        let mut spill = self.spill.borrow_mut();
-        while let Some(sqe) = spill.pop_front() {
-            if let Err(sqe) = kernel.push(sqe) {
-                spill.push_front(sqe);
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Pushes an entry that will have a final completion.
-    fn push_counted(&self, sqe: Sqe) {
-        self.in_kernel.set(self.in_kernel.get() + 1);
-        self.push(sqe);
-    }
-
-    fn push_cancel(&self, key: OpKey) {
-        let entry = opcode::AsyncCancel::new(key.user_data()).build();
-        self.push(Sqe::from(entry).keyed(CANCEL).silent());
-    }
-
-    /// Stages an entry, behind all that were pushed before it.
-    fn push(&self, sqe: Sqe) {
-        self.counters.sqes.add(1);
-        let mut spill = self.spill.borrow_mut();
-        let mut kernel = self.kernel.borrow_mut();
-        let Some(kernel) = kernel.as_mut() else { unreachable!("nothing is pushed after shutdown") };
-        if spill.is_empty() {
-            if let Err(sqe) = kernel.push(sqe) {
-                spill.push_back(sqe);
-            }
-        } else {
-            spill.push_back(sqe);
-        }
-        // Outside `block_on` no turn will come to submit this: a socket dropped there is closed now.
-        if !self.turning.get() && !self.closed.get() {
-            drop(spill);
-            self.refill(kernel);
-            let _ = kernel.enter(Wait::No);
-        }
-    }
-
     /// Starts an op whose turn has come. The answer is the lane that the op has left, where it ended at once.
     #[must_use]
     fn prepare(&self, key: OpKey) -> Option<Lane> {
@@ -414,9 +315,6 @@ pub(crate) fn gone() -> io::Error {
 /// The errno of operations on a runtime that has been shut down.
 pub(crate) const GONE: i32 = libc::ESHUTDOWN;
 
-/// How often in a row an entry that the kernel refuses for the moment is tried before tasks run again.
-const MOST_REFUSALS: u32 = 16;
-
 /// Wakes a waker that may be anybody's code: a panic of it must not take the driver along.
 pub(crate) fn wake(waker: Waker) {
     shield(|| waker.wake());
@@ -428,11 +326,4 @@ pub(crate) fn shield(code: impl FnOnce()) {
         // The payload's own destructor could panic as well.
         std::mem::forget(payload);
     }
-}
-
-/// The kernel had no memory even for the list of completions that did not fit: answers are lost for good, and with them the
-/// knowledge of which buffers are free. Going on would be unsound.
-fn lost_completions() -> ! {
-    eprintln!("quoit: the kernel has dropped completions (EBADR): it is out of memory; giving up");
-    std::process::abort()
 }

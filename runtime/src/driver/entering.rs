@@ -1,0 +1,123 @@
+//! The way into the kernel: staging entries, spilling what does not fit, submitting, waiting.
+//!
+//! One order holds among all entries, also those that had to wait in the spill: first pushed, first submitted. So a cancel
+//! never comes before the op that it names.
+
+use io_uring::opcode;
+
+use crate::driver::Driver;
+use crate::driver::slots::{CANCEL, OpKey};
+use crate::kernel::{Cqe, Kernel, Sqe, Wait};
+
+impl Driver {
+    /// Whether entering the kernel would achieve anything now. No system call.
+    pub(crate) fn wants_entry(&self) -> bool {
+        !self.spill.borrow().is_empty() || self.kernel.borrow_mut().as_mut().is_some_and(Kernel::wants_entry)
+    }
+
+    /// Submits everything that was pushed, waits as told, and dispatches the completions.
+    pub(crate) fn turn(&self, wait: Wait) {
+        let mut completions = self.completions.take();
+        self.enter(wait, &mut completions);
+        self.counters.cqes.add(completions.len() as u64);
+        for cqe in completions.drain(..) {
+            self.dispatch(cqe);
+        }
+        self.completions.set(completions);
+        if let Some(pool) = self.pool.get() {
+            pool.reclaim();
+        }
+    }
+
+    /// Enters the kernel until everything pushed is submitted, and copies completions out. One entry, but where the
+    /// submission queue was too small or the completion queue ran over.
+    fn enter(&self, wait: Wait, completions: &mut Vec<Cqe>) {
+        let mut kernel = self.kernel.borrow_mut();
+        let Some(kernel) = kernel.as_mut() else { return };
+        let mut refusals = 0;
+        loop {
+            let spilled = self.refill(kernel);
+            // With completions in hand, or more to submit, there is no reason to sleep.
+            let wait = if spilled || !completions.is_empty() { Wait::No } else { wait };
+            self.counters.enters.add(1);
+            let result = kernel.enter(wait);
+            kernel.take_completions(completions);
+            match result {
+                Ok(()) => refusals = 0,
+                // The kernel is short of memory for requests (EAGAIN) or wants its completions read first (EBUSY): they
+                // have just been read, what was staged is still staged, so try again, but not for ever: tasks that could
+                // free something must run, too.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EBUSY)) => {
+                    refusals += 1;
+                    if refusals >= MOST_REFUSALS {
+                        break;
+                    }
+                    continue;
+                }
+                Err(error) if error.raw_os_error() == Some(libc::EBADR) => lost_completions(),
+                Err(error) => unreachable!("io_uring_enter refused a ring that it had set up: {error}"),
+            }
+            let overflowed = kernel.has_overflowed();
+            if overflowed {
+                self.counters.overflows.add(1);
+            }
+            if !spilled && !overflowed {
+                break;
+            }
+        }
+    }
+
+    /// Moves spilled entries into the submission queue; whether some are left.
+    fn refill(&self, kernel: &mut Kernel) -> bool {
+        let mut spill = self.spill.borrow_mut();
+        while let Some(sqe) = spill.pop_front() {
+            if let Err(sqe) = kernel.push(sqe) {
+                spill.push_front(sqe);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Pushes an entry that will have a final completion.
+    pub(super) fn push_counted(&self, sqe: Sqe) {
+        self.in_kernel.set(self.in_kernel.get() + 1);
+        self.push(sqe);
+    }
+
+    pub(super) fn push_cancel(&self, key: OpKey) {
+        let entry = opcode::AsyncCancel::new(key.user_data()).build();
+        self.push(Sqe::from(entry).keyed(CANCEL).silent());
+    }
+
+    /// Stages an entry, behind all that were pushed before it.
+    pub(super) fn push(&self, sqe: Sqe) {
+        self.counters.sqes.add(1);
+        let mut spill = self.spill.borrow_mut();
+        let mut kernel = self.kernel.borrow_mut();
+        let Some(kernel) = kernel.as_mut() else { unreachable!("nothing is pushed after shutdown") };
+        if spill.is_empty() {
+            if let Err(sqe) = kernel.push(sqe) {
+                spill.push_back(sqe);
+            }
+        } else {
+            spill.push_back(sqe);
+        }
+        // Outside `block_on` no turn will come to submit this: a socket dropped there is closed now.
+        if !self.turning.get() && !self.closed.get() {
+            drop(spill);
+            self.refill(kernel);
+            let _ = kernel.enter(Wait::No);
+        }
+    }
+}
+
+/// The kernel had no memory even for the list of completions that did not fit: answers are lost for good, and with them the
+/// knowledge of which buffers are free. Going on would be unsound.
+fn lost_completions() -> ! {
+    eprintln!("quoit: the kernel has dropped completions (EBADR): it is out of memory; giving up");
+    std::process::abort()
+}
+
+/// How often in a row an entry that the kernel refuses for the moment is tried before tasks run again.
+const MOST_REFUSALS: u32 = 16;
