@@ -1,39 +1,79 @@
 //! The tasks that wait for something of a socket.
 //!
 //! All of them are woken by each event, and whoever is polled first takes what came. That is what makes a future that was
-//! forgotten harmless: it may be in the list for ever, but it cannot keep the others from being woken.
+//! forgotten harmless: it may be in the list for ever, but it cannot keep the others from being woken. A future that is
+//! dropped leaves the list with its [`Place`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::task::{Context, Waker};
 
+use quoit_runtime::task::wake;
+
 #[derive(Debug, Default)]
-pub(crate) struct Waiters(RefCell<Vec<Waker>>);
+pub(crate) struct Waiters {
+    list: RefCell<Vec<(u64, Waker)>>,
+    /// Numbers the places.
+    next: Cell<u64>,
+}
 
 impl Waiters {
     /// Nobody waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.list.borrow().is_empty()
     }
 
-    /// The task waits from now on, until the next event.
-    pub(crate) fn add(&self, cx: &mut Context<'_>) {
-        if self.0.borrow().iter().any(|waker| waker.will_wake(cx.waker())) {
-            return;
-        }
-        let waker = cx.waker().clone();
-        self.0.borrow_mut().push(waker);
+    /// A place in the list for one future, which is not in it yet.
+    pub(crate) fn place(&self) -> Place<'_> {
+        let number = self.next.get();
+        self.next.set(number + 1);
+        Place { waiters: self, number }
     }
 
-    /// Wakes everybody.
+    /// Wakes everybody, and empties the list.
     pub(crate) fn wake(&self) {
         if self.is_empty() {
             return;
         }
-        let mut wakers = self.0.take();
-        wakers.drain(..).for_each(Waker::wake);
+        let mut list = self.list.take();
+        list.drain(..).for_each(|(_, waker)| wake(waker));
         // The list's capacity is kept; somebody may have come to wait meanwhile.
-        let late = self.0.replace(wakers);
-        self.0.borrow_mut().extend(late);
+        let late = self.list.replace(list);
+        self.list.borrow_mut().extend(late);
+    }
+}
+
+/// One future's place among those that wait.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    waiters: &'a Waiters,
+    number: u64,
+}
+
+impl Place<'_> {
+    /// The future waits from now on, until the next event.
+    pub(crate) fn wait(&self, cx: &mut Context<'_>) {
+        if let Some((_, known)) = self.waiters.list.borrow().iter().find(|(number, _)| *number == self.number)
+            && known.will_wake(cx.waker())
+        {
+            return;
+        }
+        self.leave();
+        let waker = cx.waker().clone();
+        self.waiters.list.borrow_mut().push((self.number, waker));
+    }
+
+    fn leave(&self) {
+        let mut list = self.waiters.list.borrow_mut();
+        let position = list.iter().position(|(number, _)| *number == self.number);
+        let left = position.map(|position| list.remove(position));
+        drop(list);
+        drop(left);
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -44,15 +84,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_task_is_in_the_list_once_and_all_are_woken_once() {
+    fn each_future_is_in_the_list_once_and_all_are_woken_once() {
         let (first, second) = (ManualWaker::new(), ManualWaker::new());
         let waiters = Waiters::default();
-        for waker in [&first, &second, &first] {
-            waiters.add(&mut Context::from_waker(&waker.waker()));
+        let (one, other) = (waiters.place(), waiters.place());
+        for (place, waker) in [(&one, &first), (&other, &second), (&one, &first)] {
+            place.wait(&mut Context::from_waker(&waker.waker()));
         }
-        assert_eq!(waiters.0.borrow().len(), 2);
+        assert_eq!(waiters.list.borrow().len(), 2);
         waiters.wake();
         assert!(waiters.is_empty());
         assert_eq!((first.count(), second.count()), (1, 1));
+    }
+
+    #[test]
+    fn a_future_that_moves_to_another_task_is_woken_there() {
+        let (first, second) = (ManualWaker::new(), ManualWaker::new());
+        let waiters = Waiters::default();
+        let place = waiters.place();
+        place.wait(&mut Context::from_waker(&first.waker()));
+        place.wait(&mut Context::from_waker(&second.waker()));
+        waiters.wake();
+        assert_eq!((first.count(), second.count()), (0, 1));
+    }
+
+    #[test]
+    fn a_future_that_is_dropped_leaves_the_list_and_the_others_in_it() {
+        let waker = ManualWaker::new();
+        let waiters = Waiters::default();
+        // Two futures of one task.
+        let (one, other) = (waiters.place(), waiters.place());
+        one.wait(&mut Context::from_waker(&waker.waker()));
+        other.wait(&mut Context::from_waker(&waker.waker()));
+        drop(one);
+        assert_eq!(waiters.list.borrow().len(), 1);
+        waiters.wake();
+        assert_eq!(waker.count(), 1);
     }
 }

@@ -12,6 +12,8 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use crate::driver::shield;
+
 /// Runs `work` on a thread where it may block. The future gives its result, on whatever executor.
 ///
 /// # Cancel safety
@@ -123,7 +125,8 @@ impl Pool {
         loop {
             if let Some(work) = state.work.pop_front() {
                 drop(state);
-                work();
+                // The work catches its own panic; a destructor of its result, or a waker, may still throw another.
+                shield(work);
                 state = lock(&self.state);
                 continue;
             }

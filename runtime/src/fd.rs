@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::context;
-use crate::driver::Driver;
+use crate::driver::{Driver, wake};
 use crate::op::{Close, submit_to};
 
 /// A shared descriptor: it is closed when the last clone is gone, and every operation holds one until the kernel has
@@ -18,7 +18,10 @@ use crate::op::{Close, submit_to};
 /// It binds itself to a runtime at its first operation, and is closed through that runtime's ring. Outside a runtime it can
 /// be made, asked for its options, and dropped.
 #[derive(Clone)]
-pub struct SharedFd(Rc<Descriptor>);
+pub struct SharedFd(
+    /// `None` only while it is being dropped.
+    Option<Rc<Descriptor>>,
+);
 
 struct Descriptor {
     /// Taken out when it is closed.
@@ -37,13 +40,17 @@ struct Descriptor {
 impl SharedFd {
     /// Takes ownership of a descriptor, which is to be a blocking one; see [`adopt`](Self::adopt).
     pub fn new(fd: OwnedFd) -> Self {
-        Self(Rc::new(Descriptor {
+        Self(Some(Rc::new(Descriptor {
             fd: ManuallyDrop::new(fd),
             is_closed: Cell::new(false),
             driver: OnceCell::new(),
             send_error: Cell::new(0),
             closer: Cell::new(None),
-        }))
+        })))
+    }
+
+    fn descriptor(&self) -> &Rc<Descriptor> {
+        self.0.as_ref().expect("taken out only by `drop`")
     }
 
     /// The driver of its operations; that of the current runtime, if there has been none yet.
@@ -53,37 +60,37 @@ impl SharedFd {
     /// Outside a runtime, with the caller's location, if it has not been bound before.
     #[track_caller]
     pub fn driver(&self) -> &Rc<Driver> {
-        match self.0.driver.get() {
+        match self.descriptor().driver.get() {
             Some(driver) => driver,
             None => {
                 let driver = context::driver();
-                self.0.driver.get_or_init(|| driver)
+                self.descriptor().driver.get_or_init(|| driver)
             }
         }
     }
 
     /// The driver, if there has been an operation.
     pub fn bound_driver(&self) -> Option<&Rc<Driver>> {
-        self.0.driver.get()
+        self.descriptor().driver.get()
     }
 
     /// The first error that ended the sending side for good.
     pub fn send_error(&self) -> Option<io::Error> {
-        match self.0.send_error.get() {
+        match self.descriptor().send_error.get() {
             0 => None,
             errno => Some(io::Error::from_raw_os_error(errno)),
         }
     }
 
     pub(crate) fn latch_send_error(&self, errno: i32) {
-        if self.0.send_error.get() == 0 {
-            self.0.send_error.set(errno);
+        if self.descriptor().send_error.get() == 0 {
+            self.descriptor().send_error.set(errno);
         }
     }
 
     /// Whether this is the only owner: no operation names the descriptor.
     pub fn is_unshared(&self) -> bool {
-        Rc::strong_count(&self.0) == 1
+        Rc::strong_count(self.descriptor()) == 1
     }
 
     /// Waits until this is the only owner. One waiter at a time.
@@ -91,7 +98,7 @@ impl SharedFd {
         if self.is_unshared() {
             return Poll::Ready(());
         }
-        drop(self.0.closer.replace(Some(cx.waker().clone())));
+        drop(self.descriptor().closer.replace(Some(cx.waker().clone())));
         Poll::Pending
     }
 
@@ -122,7 +129,7 @@ impl SharedFd {
         if !self.is_unshared() {
             return Err(self);
         }
-        let descriptor = Rc::clone(&self.0);
+        let descriptor = Rc::clone(self.descriptor());
         drop(self);
         match Rc::try_unwrap(descriptor) {
             Ok(mut descriptor) => Ok(descriptor.take()),
@@ -133,11 +140,12 @@ impl SharedFd {
 
 impl Drop for SharedFd {
     fn drop(&mut self) {
-        // The one that is left may be waiting for that.
-        if Rc::strong_count(&self.0) == 2
-            && let Some(waker) = self.0.closer.take()
-        {
-            waker.wake();
+        let Some(descriptor) = self.0.take() else { return };
+        // The one that is left may be waiting for that: it is woken when it really is the only one.
+        let closer = if Rc::strong_count(&descriptor) == 2 { descriptor.closer.take() } else { None };
+        drop(descriptor);
+        if let Some(closer) = closer {
+            wake(closer);
         }
     }
 }
@@ -166,13 +174,13 @@ impl Drop for Descriptor {
 
 impl AsFd for SharedFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.fd.as_fd()
+        self.descriptor().fd.as_fd()
     }
 }
 
 impl AsRawFd for SharedFd {
     fn as_raw_fd(&self) -> RawFd {
-        self.0.fd.as_raw_fd()
+        self.descriptor().fd.as_raw_fd()
     }
 }
 

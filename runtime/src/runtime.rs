@@ -96,7 +96,7 @@ impl Runtime {
             }
         };
         // What was pushed last, such as the close of a socket, is on its way before we return.
-        self.core.flush();
+        self.core.driver.flush();
         drop(running);
         output
     }
@@ -178,9 +178,9 @@ impl Core {
     }
 
     fn enter_for_shutdown(&self) -> Running<'_> {
-        let was_turning = self.driver.is_running();
-        self.driver.set_turning(true);
-        Running { core: self, was_turning, _current: Current::new(self), _entered: Entered::new(&self.executor) }
+        let was_running = self.driver.is_running();
+        self.driver.set_running(true);
+        Running { core: self, was_running, _current: Current::new(self), _entered: Entered::new(&self.executor) }
     }
 
     /// Run ready tasks, fire due timers, enter the kernel, dispatch what it answers: each in bounded measure.
@@ -228,18 +228,15 @@ impl Core {
             return Wait::No;
         }
         let wait = match self.timers.until_next() {
-            Some(Duration::ZERO) => return Wait::No,
+            Some(Duration::ZERO) => {
+                // Due by now: the next turn looks at the clock.
+                self.turns_to_clock.set(0);
+                return Wait::No;
+            }
             Some(left) => Wait::For(left),
             None => Wait::Forever,
         };
         if self.executor.remote().prepare_sleep() { wait } else { Wait::No }
-    }
-
-    /// Submits what was pushed.
-    fn flush(&self) {
-        if self.driver.wants_entry() {
-            self.driver.turn(Wait::No);
-        }
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
@@ -273,7 +270,7 @@ impl Core {
         let start = Instant::now();
         let running = self.enter_for_shutdown();
         let tasks_dropped = self.executor.shut_down();
-        self.timers.clear();
+        self.timers.close();
         let drained = self.driver.shut_down(deadline);
         drop(running);
         ShutdownReport {
@@ -290,14 +287,14 @@ impl Core {
 /// While it lives, the runtime is the current one of the thread.
 struct Running<'a> {
     core: &'a Core,
-    was_turning: bool,
+    was_running: bool,
     _current: Current<'a>,
     _entered: Entered<'a>,
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.core.driver.set_turning(self.was_turning);
+        self.core.driver.set_running(self.was_running);
     }
 }
 

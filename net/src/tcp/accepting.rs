@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -14,10 +15,11 @@ use std::time::Duration;
 
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{AcceptMulti, AcceptSink, InFlight, Rearm, submit_to};
+use quoit_runtime::spawn;
 use quoit_runtime::task::poll_budget;
 use quoit_runtime::timer::{Instant, Timer};
 
-use crate::waiters::Waiters;
+use crate::waiters::{Place, Waiters};
 
 pub(crate) struct Accepting {
     fd: SharedFd,
@@ -31,13 +33,26 @@ pub(crate) struct Accepting {
     error: Cell<Option<i32>>,
     /// The errno that ended this listener for good; 0 while none has.
     failure: Cell<i32>,
-    /// Until when not to try again, after the process or the system had run out of descriptors or memory.
-    back_off: Cell<Option<Timer>>,
+    /// Whether not to try again for a while, after the process or the system had run out of descriptors or memory.
+    back_off: Cell<BackOff>,
     /// How long the next such pause is; zero while all is well.
     pause: Cell<Duration>,
+    /// How often in a row the accept has ended without a connection, for reasons that seemed to be passing.
+    idle_ends: Cell<u32>,
     /// The listener is gone.
     is_closed: Cell<bool>,
     waiters: Waiters,
+}
+
+/// A pause after a shortage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BackOff {
+    /// None.
+    Off,
+    /// To begin when somebody wants to accept.
+    Due,
+    /// A task sleeps, and will end it.
+    Running,
 }
 
 impl Accepting {
@@ -49,8 +64,9 @@ impl Accepting {
             is_stopping: Cell::new(false),
             error: Cell::new(None),
             failure: Cell::new(0),
-            back_off: Cell::new(None),
+            back_off: Cell::new(BackOff::Off),
             pause: Cell::new(Duration::ZERO),
+            idle_ends: Cell::new(0),
             is_closed: Cell::new(false),
             waiters: Waiters::default(),
         })
@@ -60,8 +76,13 @@ impl Accepting {
         &self.fd
     }
 
+    /// A place for a future that is to wait here.
+    pub(crate) fn place(&self) -> Place<'_> {
+        self.waiters.place()
+    }
+
     /// The next connection.
-    pub(crate) fn poll_accept(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
+    pub(crate) fn poll_accept(self: &Rc<Self>, cx: &mut Context<'_>, place: &Place<'_>) -> Poll<io::Result<OwnedFd>> {
         ready!(poll_budget(cx));
         if let Some(connection) = self.pop() {
             if self.is_stopping.get() && self.queue.borrow().len() <= MOST_QUEUED / 2 {
@@ -72,9 +93,11 @@ impl Accepting {
         if let Some(errno) = self.error.take() {
             return Poll::Ready(Err(io::Error::from_raw_os_error(errno)));
         }
-        self.waiters.add(cx);
-        if self.poll_back_off(cx).is_ready() {
-            self.arm();
+        place.wait(cx);
+        match self.back_off.get() {
+            BackOff::Off => self.arm(),
+            BackOff::Due => self.begin_pause(),
+            BackOff::Running => {}
         }
         match self.failure.get() {
             0 => Poll::Pending,
@@ -93,14 +116,18 @@ impl Accepting {
         self.queue.borrow_mut().pop_front()
     }
 
-    /// Waits out the pause after a shortage.
-    fn poll_back_off(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(mut timer) = self.back_off.take() else { return Poll::Ready(()) };
-        let poll = timer.poll_elapsed(cx);
-        if poll.is_pending() {
-            self.back_off.set(Some(timer));
-        }
-        poll
+    /// Waits out the pause after a shortage, on behalf of all who want to accept.
+    fn begin_pause(self: &Rc<Self>) {
+        self.back_off.set(BackOff::Running);
+        let accepting = Rc::downgrade(self);
+        let mut timer = Timer::new(Instant::now() + self.pause.get());
+        drop(spawn(async move {
+            poll_fn(|cx| timer.poll_elapsed(cx)).await;
+            if let Some(accepting) = accepting.upgrade() {
+                accepting.back_off.set(BackOff::Off);
+                accepting.waiters.wake();
+            }
+        }));
     }
 
     /// Sees to it that an accept is in flight.
@@ -121,15 +148,21 @@ impl Accepting {
         self.armed.set(Some(submit_to(driver, None, op)));
     }
 
+    /// The listener is of no further use.
+    fn fail(&self, errno: i32) {
+        self.failure.set(errno);
+        self.waiters.wake();
+    }
+
     /// A shortage: the first one is told to an acceptor, and then we wait longer and longer until there is an end to it.
     fn suffer(&self, errno: i32) {
         let pause = self.pause.get();
-        if pause.is_zero() {
+        if pause.is_zero() && errno != 0 {
             self.error.set(Some(errno));
         }
         let pause = (pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
         self.pause.set(pause);
-        self.back_off.set(Some(Timer::new(Instant::now() + pause)));
+        self.back_off.set(BackOff::Due);
         self.waiters.wake();
     }
 }
@@ -140,6 +173,7 @@ impl AcceptSink for Accepting {
             return;
         }
         self.pause.set(Duration::ZERO);
+        self.idle_ends.set(0);
         let mut queue = self.queue.borrow_mut();
         queue.push_back(connection);
         let is_full = queue.len() >= MOST_QUEUED;
@@ -155,27 +189,29 @@ impl AcceptSink for Accepting {
         self.waiters.wake();
     }
 
-    fn ended(&self, errno: i32) -> Rearm {
-        if self.is_closed.get() {
-            return Rearm::No;
-        }
-        match Cause::of(errno) {
-            Cause::Nothing if !self.is_stopping.get() => return Rearm::Yes,
-            // Stopped by us. Readers arm it again when they have made room; they may just have done so.
-            Cause::Nothing | Cause::Cancelled => {
-                if self.is_stopping.get() && self.queue.borrow().len() <= MOST_QUEUED / 2 {
-                    self.is_stopping.set(false);
-                    return Rearm::Yes;
-                }
-            }
-            Cause::Shortage => self.suffer(errno),
-            Cause::Fatal => {
-                self.failure.set(errno);
-                self.waiters.wake();
-            }
+    fn ended(self: Rc<Self>, errno: i32) -> Rearm {
+        let cause = Cause::of(errno);
+        let is_gone = self.fd.bound_driver().is_none_or(|driver| driver.is_closed());
+        let may_go_on = !is_gone && !self.is_closed.get() && !self.is_stopping.get();
+        if cause == Cause::Nothing && may_go_on && self.idle_ends.get() < MOST_IDLE_ENDS {
+            self.idle_ends.set(self.idle_ends.get() + 1);
+            return Rearm::Yes;
         }
         let armed = self.armed.take();
         drop(armed);
+        match cause {
+            _ if is_gone => self.fail(GONE),
+            Cause::Shortage => self.suffer(errno),
+            Cause::Fatal => self.fail(errno),
+            // Passing trouble that does not pass.
+            Cause::Nothing if may_go_on => self.suffer(errno),
+            // Acceptors arm it again when they have made room; they may just have done so.
+            Cause::Nothing | Cause::Cancelled => {
+                if self.queue.borrow().len() <= MOST_QUEUED / 2 && !self.waiters.is_empty() {
+                    self.arm();
+                }
+            }
+        }
         Rearm::No
     }
 }
@@ -190,6 +226,7 @@ impl fmt::Debug for Accepting {
 }
 
 /// Why an accept ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
     /// A connection that was gone before it was accepted, or the network's passing trouble: see *Error handling* in
     /// [`accept(2)`](https://man7.org/linux/man-pages/man2/accept.2.html). The next connection is another matter.
@@ -204,8 +241,8 @@ enum Cause {
 impl Cause {
     fn of(errno: i32) -> Self {
         match errno {
-            0 | ECONNABORTED | EPERM | EPROTO | ENONET | ENOPROTOOPT | EOPNOTSUPP | ENETDOWN | ENETUNREACH
-            | EHOSTDOWN | EHOSTUNREACH | ETIMEDOUT => Self::Nothing,
+            0 | ECONNABORTED | EPERM | EPROTO | ENONET | ENOPROTOOPT | ENETDOWN | ENETUNREACH | EHOSTDOWN
+            | EHOSTUNREACH | ETIMEDOUT => Self::Nothing,
             ECANCELED => Self::Cancelled,
             EMFILE | ENFILE | ENOBUFS | ENOMEM => Self::Shortage,
             _ => Self::Fatal,
@@ -220,7 +257,6 @@ const EMFILE: i32 = 24;
 const ENONET: i32 = 64;
 const EPROTO: i32 = 71;
 const ENOPROTOOPT: i32 = 92;
-const EOPNOTSUPP: i32 = 95;
 const ENETDOWN: i32 = 100;
 const ENETUNREACH: i32 = 101;
 const ECONNABORTED: i32 = 103;
@@ -232,6 +268,8 @@ const ECANCELED: i32 = 125;
 /// `ESHUTDOWN`: the runtime is gone.
 const GONE: i32 = 108;
 
+/// See `idle_ends`.
+const MOST_IDLE_ENDS: u32 = 16;
 /// Connections that may wait in a listener.
 const MOST_QUEUED: usize = 256;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);

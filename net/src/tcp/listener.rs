@@ -16,6 +16,7 @@ use quoit_runtime::task::yield_now;
 use crate::addr::{ToSocketAddrs, resolve};
 use crate::tcp::accepting::Accepting;
 use crate::tcp::stream::TcpStream;
+use crate::waiters::Place;
 
 /// A TCP socket that listens for connections.
 ///
@@ -108,8 +109,9 @@ impl TcpListener {
     ///
     /// Outside a runtime.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let place = self.accepting.place();
         loop {
-            let connection = poll_fn(|cx| self.accepting.poll_accept(cx)).await?;
+            let connection = poll_fn(|cx| self.accepting.poll_accept(cx, &place)).await?;
             let fd = SharedFd::new(connection);
             // Multishot accept does not tell the address. A peer that has hung up already has none.
             if let Ok(peer) = fd.peer_addr() {
@@ -126,7 +128,7 @@ impl TcpListener {
     ///
     /// Loses nothing: what a dropped stream would have had goes to the next caller.
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming { listener: self }
+        Incoming { listener: self, place: self.accepting.place() }
     }
 
     /// Stops listening, and waits until the port is free.
@@ -194,13 +196,14 @@ impl From<OwnedFd> for TcpListener {
 #[must_use = "streams do nothing unless they are polled"]
 pub struct Incoming<'a> {
     listener: &'a TcpListener,
+    place: Place<'a>,
 }
 
 impl Stream for Incoming<'_> {
     type Item = io::Result<TcpStream>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let poll = self.listener.accepting.poll_accept(cx);
+        let poll = self.listener.accepting.poll_accept(cx, &self.place);
         poll.map_ok(|connection| TcpStream::from_fd(SharedFd::new(connection))).map(Some)
     }
 }

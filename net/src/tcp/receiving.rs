@@ -25,7 +25,7 @@ use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{InFlight, Rearm, Recv, RecvEnd, RecvMulti, RecvSink, submit_to};
 use quoit_runtime::task::poll_budget;
 
-use crate::waiters::Waiters;
+use crate::waiters::{Place, Waiters};
 
 /// The receiving side of one stream.
 #[derive(Default)]
@@ -83,6 +83,21 @@ impl Assembled {
     }
 }
 
+/// What had arrived, while a reader looks at it.
+struct Arrived<'a> {
+    of: &'a Receiving,
+    assembled: Assembled,
+    queue: VecDeque<RecvBuf>,
+}
+
+impl Drop for Arrived<'_> {
+    fn drop(&mut self) {
+        self.of.assembled.replace(std::mem::take(&mut self.assembled));
+        let late = self.of.queue.replace(std::mem::take(&mut self.queue));
+        self.of.queue.borrow_mut().extend(late);
+    }
+}
+
 /// A stream, as its receiving side needs it.
 pub(crate) trait Receiver: RecvSink {
     fn fd(&self) -> &SharedFd;
@@ -90,21 +105,31 @@ pub(crate) trait Receiver: RecvSink {
 }
 
 impl Receiving {
+    /// A place for a future that is to wait here.
+    pub(crate) fn place(&self) -> Place<'_> {
+        self.waiters.place()
+    }
+
     /// The next bytes, as they came; `None` at the end.
-    pub(crate) fn poll_recv<R: Receiver>(owner: &Rc<R>, cx: &mut Context<'_>) -> Poll<io::Result<Option<RecvBuf>>> {
+    pub(crate) fn poll_recv<R: Receiver>(
+        owner: &Rc<R>,
+        cx: &mut Context<'_>,
+        place: &Place<'_>,
+    ) -> Poll<io::Result<Option<RecvBuf>>> {
         let this = owner.receiving();
         ready!(poll_budget(cx));
         if let Some(bytes) = this.pop() {
             this.make_room(owner);
             return Poll::Ready(Ok(Some(bytes)));
         }
-        Self::poll_end(owner, cx).map_ok(|()| None)
+        Self::poll_end(owner, cx, place).map_ok(|()| None)
     }
 
     /// Copies into a buffer what is there, at least one byte; 0 at the end.
     pub(crate) fn poll_read<R: Receiver, B: IoBufMut>(
         owner: &Rc<R>,
         cx: &mut Context<'_>,
+        place: &Place<'_>,
         buf: &mut B,
     ) -> Poll<io::Result<usize>> {
         ready!(poll_budget(cx));
@@ -113,13 +138,14 @@ impl Receiving {
             owner.receiving().make_room(owner);
             return Poll::Ready(Ok(filler.filled()));
         }
-        Self::poll_end(owner, cx).map_ok(|()| 0)
+        Self::poll_end(owner, cx, place).map_ok(|()| 0)
     }
 
     /// As [`poll_read`](Self::poll_read), into several buffers.
     pub(crate) fn poll_read_vectored<R: Receiver, V: IoVectoredBufMut>(
         owner: &Rc<R>,
         cx: &mut Context<'_>,
+        place: &Place<'_>,
         bufs: &mut V,
     ) -> Poll<io::Result<usize>> {
         ready!(poll_budget(cx));
@@ -128,13 +154,14 @@ impl Receiving {
             owner.receiving().make_room(owner);
             return Poll::Ready(Ok(scatter.filled()));
         }
-        Self::poll_end(owner, cx).map_ok(|()| 0)
+        Self::poll_end(owner, cx, place).map_ok(|()| 0)
     }
 
     /// Fills a buffer to its capacity, or nothing of it.
     pub(crate) fn poll_read_exact<R: Receiver, B: IoBufMut>(
         owner: &Rc<R>,
         cx: &mut Context<'_>,
+        place: &Place<'_>,
         buf: &mut B,
     ) -> Poll<io::Result<usize>> {
         let this = owner.receiving();
@@ -142,7 +169,7 @@ impl Receiving {
         let mut filler = Filler::new(buf);
         let wanted = filler.spare(buf);
         if this.available() < wanted {
-            match Self::poll_end(owner, cx) {
+            match Self::poll_end(owner, cx, place) {
                 // The bytes that are there stay there, for whoever wants fewer.
                 Poll::Ready(Ok(())) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -168,10 +195,10 @@ impl Receiving {
     }
 
     /// What comes after the bytes; waits for it, and for more bytes.
-    fn poll_end<R: Receiver>(owner: &Rc<R>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_end<R: Receiver>(owner: &Rc<R>, cx: &mut Context<'_>, place: &Place<'_>) -> Poll<io::Result<()>> {
         let this = owner.receiving();
         if this.end.get() == End::Open {
-            this.waiters.add(cx);
+            place.wait(cx);
             Self::arm(owner);
         }
         match this.end.get() {
@@ -194,8 +221,9 @@ impl Receiving {
 
     /// Hands out bytes in order until `take` takes fewer than it was given. Whether there were any.
     fn consume(&self, mut take: impl FnMut(&[u8]) -> usize) -> bool {
-        let mut assembled = self.assembled.borrow_mut();
-        let mut queue = self.queue.borrow_mut();
+        // Taken out while the user's buffer is filled, whose code is the user's; put back also if that panics.
+        let mut arrived = Arrived { of: self, assembled: self.assembled.take(), queue: self.queue.take() };
+        let Arrived { assembled, queue, .. } = &mut arrived;
         let there_were = !assembled.rest().is_empty() || !queue.is_empty();
         let taken = take(assembled.rest());
         assembled.take(taken);
@@ -251,13 +279,12 @@ impl Receiving {
         if driver.is_closed() {
             return this.end.set(End::Failed(GONE));
         }
-        match driver.pool() {
-            Ok(pool) => {
-                let op = RecvMulti::new(owner.fd().clone(), pool.clone(), owner.clone());
-                this.armed.set(Some(Armed::Multi(submit_to(driver, None, op))));
-            }
+        if driver.pool().is_ok() {
+            let op = RecvMulti::new(owner.fd().clone(), owner.clone());
+            this.armed.set(Some(Armed::Multi(submit_to(driver, None, op))));
+        } else {
             // Without a pool it goes on, if slowly.
-            Err(_) => Self::arm_single(owner),
+            Self::arm_single(owner);
         }
     }
 
@@ -296,14 +323,20 @@ impl Receiving {
     /// The receive in flight has ended.
     pub(crate) fn ended<R: Receiver>(owner: &Rc<R>, end: RecvEnd) -> Rearm {
         let this = owner.receiving();
+        if owner.fd().bound_driver().is_none_or(|driver| driver.is_closed()) {
+            let armed = this.armed.take();
+            drop(armed);
+            this.finish(End::Failed(GONE));
+            return Rearm::No;
+        }
         // A single receive is over in any case; a multishot one is armed again in its slot, where that is all it needs.
-        let was_single = match this.armed.take() {
+        match this.armed.take() {
             Some(Armed::Multi(armed)) if this.goes_on(owner, end) => {
                 this.armed.set(Some(Armed::Multi(armed)));
                 return Rearm::Yes;
             }
-            armed => matches!(armed, Some(Armed::Single(_))),
-        };
+            ended => drop(ended),
+        }
         match end {
             RecvEnd::EndOfStream => this.finish(match owner.fd().send_error() {
                 // The reset was told to the sender, and after that the kernel calls it an orderly end.
@@ -314,10 +347,10 @@ impl Receiving {
             RecvEnd::NoBuffers if !this.is_closed.get() && !this.waiters.is_empty() => Self::arm_single(owner),
             // Nobody waits for bytes now; whoever comes arms it again.
             RecvEnd::NoBuffers => {}
-            // Somebody still waits, or waits again: the queue was full when this one was cancelled, and isn't any more.
+            // Readers arm it again when they come; one may have come between the cancel and its answer.
             RecvEnd::Once | RecvEnd::Cancelled => {
                 let has_room = this.queue.borrow().len() <= MOST_QUEUED / 2;
-                if (has_room && this.is_stopping.get()) || (was_single && !this.waiters.is_empty()) {
+                if has_room && !this.waiters.is_empty() {
                     Self::arm(owner);
                 }
             }

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::task::Poll;
 
 use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, RecvBuf, spare, spare_vectored};
@@ -52,8 +52,6 @@ struct Shared {
     receiving: Receiving,
     /// The order of the writes.
     sending: Lane,
-    /// For the receive's operations, which need an owner of this.
-    me: Weak<Self>,
 }
 
 impl Receiver for Shared {
@@ -71,17 +69,14 @@ impl RecvSink for Shared {
         self.receiving.received(bytes);
     }
 
-    fn ended(&self, end: RecvEnd) -> Rearm {
-        // The operation that has ended holds a reference, so there is one to be had.
-        self.me.upgrade().map_or(Rearm::No, |shared| Receiving::ended(&shared, end))
+    fn ended(self: Rc<Self>, end: RecvEnd) -> Rearm {
+        Receiving::ended(&self, end)
     }
 }
 
 impl TcpStream {
     pub(crate) fn from_fd(fd: SharedFd) -> Self {
-        let shared =
-            Rc::new_cyclic(|me| Shared { fd, receiving: Receiving::default(), sending: Lane::new(), me: me.clone() });
-        Self { shared }
+        Self { shared: Rc::new(Shared { fd, receiving: Receiving::default(), sending: Lane::new() }) }
     }
 
     pub(crate) fn fd(&self) -> &SharedFd {
@@ -134,7 +129,8 @@ impl TcpStream {
     ///
     /// Outside a runtime.
     pub async fn recv(&self) -> io::Result<Option<RecvBuf>> {
-        poll_fn(|cx| Receiving::poll_recv(&self.shared, cx)).await
+        let place = self.shared.receiving.place();
+        poll_fn(|cx| Receiving::poll_recv(&self.shared, cx, &place)).await
     }
 
     /// Reads what is there into the room of a buffer, at least one byte; waits for it where nothing is. 0 at the end of the
@@ -155,7 +151,8 @@ impl TcpStream {
         if spare(&buf) == 0 {
             return (Err(no_room()), buf);
         }
-        let result = poll_fn(|cx| Receiving::poll_read(&self.shared, cx, &mut buf)).await;
+        let place = self.shared.receiving.place();
+        let result = poll_fn(|cx| Receiving::poll_read(&self.shared, cx, &place, &mut buf)).await;
         (result, buf)
     }
 
@@ -177,7 +174,8 @@ impl TcpStream {
         if spare(&buf) == 0 {
             return (Err(no_room()), buf);
         }
-        let result = poll_fn(|cx| Receiving::poll_read_exact(&self.shared, cx, &mut buf)).await;
+        let place = self.shared.receiving.place();
+        let result = poll_fn(|cx| Receiving::poll_read_exact(&self.shared, cx, &place, &mut buf)).await;
         (result, buf)
     }
 
@@ -198,7 +196,8 @@ impl TcpStream {
         if spare_vectored(&mut bufs) == 0 {
             return (Err(no_room()), bufs);
         }
-        let result = poll_fn(|cx| Receiving::poll_read_vectored(&self.shared, cx, &mut bufs)).await;
+        let place = self.shared.receiving.place();
+        let result = poll_fn(|cx| Receiving::poll_read_vectored(&self.shared, cx, &place, &mut bufs)).await;
         (result, bufs)
     }
 

@@ -147,7 +147,7 @@ impl BufferPool {
     }
 
     /// The buffer group.
-    pub(crate) fn group(&self) -> u16 {
+    pub fn group(&self) -> u16 {
         self.core.config.group
     }
 

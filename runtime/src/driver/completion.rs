@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
 use crate::driver::lane::Lane;
-use crate::driver::lifecycle::{AfterStep, Decision};
+use crate::driver::lifecycle::{AfterStep, Decision, Notes, Stage};
 use crate::driver::slots::{CANCEL, CLOSE, Memory, OpKey, OpKind, Slot, WAKE};
 use crate::driver::{Driver, Step, shield, wake};
 use crate::kernel::Cqe;
@@ -50,7 +50,7 @@ impl Driver {
         };
         // SAFETY: the op is in its slot, and in the kernel: the step makes it busy, so nobody else touches it (I1).
         let step = |kind: &OpKind, memory| unsafe { (kind.step)(memory, cqe) };
-        let lane = self.step(key, slot, cqe.more(), step);
+        let lane = self.step(key, slot, slot.stage.get().completion_comes(), cqe.more(), step);
         self.advance(lane);
     }
 
@@ -71,11 +71,12 @@ impl Driver {
         &self,
         key: OpKey,
         slot: &Slot,
+        begins: Stage,
         more_follow: bool,
         code: impl FnOnce(&OpKind, NonNull<Memory>) -> Step,
     ) -> Option<Lane> {
         let before = slot.stage.get();
-        slot.stage.set(before.step_begins());
+        slot.stage.set(begins);
         let code = AssertUnwindSafe(|| code(slot.kind.get(), slot.memory()));
         let step = catch_unwind(code).unwrap_or_else(|payload| {
             // A buffer of the user's has panicked; the panic hook has reported it. The op ends, unless the kernel has it.
@@ -83,8 +84,10 @@ impl Driver {
             if more_follow { Step::Pending } else { Step::Done(Cqe::made_up(-libc::EFAULT)) }
         });
         let decision = match step {
-            // An op that wants to go on while everything ends is over.
-            Step::Submit(_) if self.is_closed() => Decision::Ended(Cqe::made_up(-libc::ECANCELED)),
+            // An op that wants to go on while it is to stop, or everything ends, is over.
+            Step::Submit(_) if self.is_closed() || slot.stage.get().notes().stopping => {
+                Decision::Ended(Cqe::made_up(-libc::ECANCELED))
+            }
             Step::Submit(sqe) => {
                 self.push_counted(sqe.keyed(key.user_data()));
                 Decision::GoesOn
@@ -92,20 +95,18 @@ impl Driver {
             Step::Pending => Decision::GoesOn,
             Step::Done(answer) => Decision::Ended(answer),
         };
-        self.end_step(key, slot, decision, before.is_abandoned())
+        self.end_step(key, slot, decision, before.notes())
     }
 
     /// Takes note of what an op decided. The answer is the lane that the op has left by ending.
     #[must_use]
-    pub(super) fn end_step(&self, key: OpKey, slot: &Slot, decision: Decision, abandoned_before: bool) -> Option<Lane> {
-        let (stage, after) = slot.stage.get().step_ended(decision, abandoned_before);
+    pub(super) fn end_step(&self, key: OpKey, slot: &Slot, decision: Decision, before: Notes) -> Option<Lane> {
+        let (stage, after) = slot.stage.get().step_ended(decision, before);
         slot.stage.set(stage);
         match after {
             AfterStep::Nothing => None,
             AfterStep::Cancel => {
-                if slot.kind.get().cancel_on_drop {
-                    self.push_cancel(key);
-                }
+                self.push_cancel(key);
                 None
             }
             // The slot may be vacant, or another op's, once anybody else's code has run: its lane is taken before.

@@ -24,8 +24,29 @@ impl Driver {
             self.dispatch(cqe);
         }
         self.completions.set(completions);
-        if let Some(pool) = self.pool.get() {
+        if let Some(pool) = self.made_pool() {
             pool.reclaim();
+        }
+    }
+
+    /// Outside of `block_on` no turn comes by itself: what was cancelled or closed there is brought to its end now, as far
+    /// as that takes no waiting. A cancel is answered in the first turn, the close that follows is submitted in the next.
+    pub(super) fn settle(&self) {
+        if self.is_running() || self.is_closed() {
+            return;
+        }
+        self.set_running(true);
+        self.flush();
+        self.set_running(false);
+    }
+
+    /// Submits what was pushed, and what follows from the answers that are there at once.
+    pub(crate) fn flush(&self) {
+        for _turn in 0..MOST_FLUSHES {
+            if !self.wants_entry() {
+                break;
+            }
+            self.turn(Wait::No);
         }
     }
 
@@ -103,12 +124,6 @@ impl Driver {
         } else {
             spill.push_back(sqe);
         }
-        // Outside `block_on` no turn will come to submit this: a socket dropped there is closed now.
-        if !self.turning.get() && !self.closed.get() {
-            drop(spill);
-            self.refill(kernel);
-            let _ = kernel.enter(Wait::No);
-        }
     }
 }
 
@@ -121,3 +136,6 @@ fn lost_completions() -> ! {
 
 /// How often in a row an entry that the kernel refuses for the moment is tried before tasks run again.
 const MOST_REFUSALS: u32 = 16;
+
+/// Turns of a flush: one thing leads to another, but not for ever.
+const MOST_FLUSHES: u32 = 4;

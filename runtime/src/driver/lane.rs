@@ -7,17 +7,20 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::driver::slots::OpKey;
 
-/// An order among operations. Clones are the same lane.
+/// An order among the operations of one runtime. Clones are the same lane.
 #[derive(Clone, Default)]
 pub struct Lane(Rc<State>);
 
 #[derive(Default)]
 struct State {
+    /// The driver whose ops are ordered here, from the first one on: keys of another one would name other ops.
+    driver: Cell<Option<NonZeroU64>>,
     /// The op that has the lane now.
     active: Cell<Option<OpKey>>,
     /// Those that wait, in the order in which they came.
@@ -47,6 +50,12 @@ impl Lane {
             self.0.idle.borrow_mut().push(waker);
         }
         Poll::Pending
+    }
+
+    /// Binds the lane to a driver. `false` where it is another one's.
+    #[must_use]
+    pub(crate) fn join(&self, driver: NonZeroU64) -> bool {
+        self.0.driver.replace(Some(driver)).is_none_or(|before| before == driver)
     }
 
     /// Takes the lane for an op, or puts the op behind those that wait (`false`).

@@ -1,27 +1,36 @@
 //! The life of one operation, as pure code: no memory, no kernel, no wakers.
 //!
 //! ```text
-//!              park                      start
-//!   Vacant ───────────► Parked ────────────────────► Busy ◄───────────┐
-//!      │                  │ drop: withdrawn            │ step         │ completion
-//!      │ start            ▼                            │              │
-//!      └────► Busy     Vacant          Submit, Pending │              │
-//!                                                      ├────► InKernel┘
-//!                                                      │ Done
-//!                                  wanted ┌────────────┴────────────┐ abandoned
-//!                                         ▼                         ▼
-//!                                       Done ── taken, dropped ──► Vacant
+//!              put into its slot              start
+//!   Vacant ──────────────────────► Parked ───────────────► Busy ◄────────┐
+//!                                    │ dropped: withdrawn    │           │ completion
+//!                                    ▼                       │           │
+//!                                  Vacant    goes on         ├─────► InKernel
+//!                                                            │ ended
+//!                                        wanted ┌────────────┴────────────┐ abandoned
+//!                                               ▼                         ▼
+//!                                             Done ── taken, dropped ──► Vacant
 //! ```
 //!
 //! *Busy* is the short time in which the op's own code looks at its memory: it prepares an entry or reads a completion. That
 //! code may be the user's (an `IoBuf`), and it may do anything, also drop the very future of this op. So everyone else who
-//! finds an op busy leaves a note (`abandoned`) and keeps away; whoever made it busy reads the note afterwards.
+//! finds an op busy leaves a note ([`Notes`]) and keeps away; whoever made it busy reads the notes afterwards.
 //!
-//! An op that was abandoned stays in its slot until its final completion, like any other (I1).
+//! An op that was abandoned stays in its slot until its final completion, like any other (I1). An op that is stopping
+//! begins nothing new: a send that had brought out a part does not send the rest.
 
 use crate::kernel::Cqe;
 
-/// Where an op stands. `abandoned`: nobody waits for the answer any more.
+/// What an op has been told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Notes {
+    /// Nobody waits for the answer any more.
+    pub(crate) abandoned: bool,
+    /// The kernel was asked to cancel it, or is about to be.
+    pub(crate) stopping: bool,
+}
+
+/// Where an op stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// The slot holds no op.
@@ -29,9 +38,9 @@ pub(crate) enum Stage {
     /// The op waits in its lane for an earlier one to end; no kernel has seen it.
     Parked,
     /// The op's own code is running; its memory is off limits to everyone else.
-    Busy { abandoned: bool },
+    Busy(Notes),
     /// An entry of the op has been pushed: its memory is the kernel's until the final completion.
-    InKernel { abandoned: bool },
+    InKernel(Notes),
     /// The op has ended; the future has not come for the answer yet.
     Done(Cqe),
 }
@@ -51,7 +60,7 @@ pub(crate) enum Decision {
 pub(crate) enum AfterStep {
     /// Nothing: the kernel has it.
     Nothing,
-    /// The op was abandoned while it was busy, and goes on: ask the kernel to cancel it where its kind wants that.
+    /// The op was told to stop while it was busy, and is with the kernel: ask that to cancel it.
     Cancel,
     /// The answer is there: wake who waits.
     Wake,
@@ -65,50 +74,94 @@ pub(crate) enum AfterStep {
 pub(crate) enum AfterDrop {
     /// The op never started: take it out of its lane and drop it.
     Withdraw,
-    /// The kernel has it: ask for a cancel where its kind wants that.
+    /// The kernel has it: ask that to cancel it.
     Cancel,
-    /// The op's own code is running; whoever runs it will see the note.
+    /// It is to finish behind everybody's back, or is being cancelled already, or its own code is running and whoever runs it
+    /// will see the notes.
     Nothing,
     /// It had ended: take the op out and let it discard the answer.
     Discard(Cqe),
 }
 
+/// What is to be done when an op is to be cancelled.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AfterCancel {
+    /// The kernel has it: ask that to cancel it.
+    Cancel,
+    /// It never started: take it out of its lane and end it.
+    Withdraw,
+    /// It has ended, is being cancelled already, or is busy and will see the note.
+    Nothing,
+}
+
 impl Stage {
-    /// A completion has arrived, or a parked op is to be started: its own code is about to run.
-    pub(crate) fn step_begins(self) -> Self {
+    /// A parked op is to be started: its own code is about to run.
+    pub(crate) fn start_comes(self) -> Self {
         match self {
-            Self::Parked => Self::Busy { abandoned: false },
-            Self::InKernel { abandoned } => Self::Busy { abandoned },
-            Self::Vacant | Self::Busy { .. } | Self::Done(_) => unreachable!("{self:?} expects no completion"),
+            Self::Parked => Self::Busy(Notes::default()),
+            Self::Vacant | Self::Busy(_) | Self::InKernel(_) | Self::Done(_) => {
+                unreachable!("{self:?}: an op is started once")
+            }
         }
     }
 
-    /// The op's own code has run.
-    pub(crate) fn step_ended(self, decision: Decision, abandoned_before: bool) -> (Self, AfterStep) {
-        let Self::Busy { abandoned } = self else { unreachable!("{self:?}: only a busy op can end its step") };
-        match (decision, abandoned) {
-            (Decision::GoesOn, false) => (Self::InKernel { abandoned }, AfterStep::Nothing),
-            (Decision::GoesOn, true) if abandoned_before => (Self::InKernel { abandoned }, AfterStep::Nothing),
-            (Decision::GoesOn, true) => (Self::InKernel { abandoned }, AfterStep::Cancel),
-            (Decision::Ended(answer), false) => (Self::Done(answer), AfterStep::Wake),
-            (Decision::Ended(answer), true) => (self, AfterStep::Discard(answer)),
+    /// A completion has arrived: the op's own code is about to run.
+    pub(crate) fn completion_comes(self) -> Self {
+        match self {
+            Self::InKernel(notes) => Self::Busy(notes),
+            Self::Vacant | Self::Parked | Self::Busy(_) | Self::Done(_) => {
+                unreachable!("{self:?} expects no completion")
+            }
         }
     }
 
-    /// The future is being dropped.
-    pub(crate) fn dropped(self) -> (Self, AfterDrop) {
+    /// The op's own code has run; `before` is what the op had been told by then.
+    pub(crate) fn step_ended(self, decision: Decision, before: Notes) -> (Self, AfterStep) {
+        let Self::Busy(notes) = self else { unreachable!("{self:?}: only a busy op can end its step") };
+        match decision {
+            Decision::GoesOn if notes.stopping && !before.stopping => (Self::InKernel(notes), AfterStep::Cancel),
+            Decision::GoesOn => (Self::InKernel(notes), AfterStep::Nothing),
+            Decision::Ended(answer) if notes.abandoned => (self, AfterStep::Discard(answer)),
+            Decision::Ended(answer) => (Self::Done(answer), AfterStep::Wake),
+        }
+    }
+
+    /// The future is being dropped. `stop`: the op's kind wants to be cancelled then.
+    pub(crate) fn dropped(self, stop: bool) -> (Self, AfterDrop) {
         match self {
             Self::Parked => (self, AfterDrop::Withdraw),
-            Self::InKernel { .. } => (Self::InKernel { abandoned: true }, AfterDrop::Cancel),
-            Self::Busy { .. } => (Self::Busy { abandoned: true }, AfterDrop::Nothing),
+            Self::InKernel(notes) => {
+                let told = Notes { abandoned: true, stopping: notes.stopping || stop };
+                let after = if told.stopping && !notes.stopping { AfterDrop::Cancel } else { AfterDrop::Nothing };
+                (Self::InKernel(told), after)
+            }
+            Self::Busy(notes) => {
+                (Self::Busy(Notes { abandoned: true, stopping: notes.stopping || stop }), AfterDrop::Nothing)
+            }
             Self::Done(answer) => (self, AfterDrop::Discard(answer)),
             Self::Vacant => unreachable!("a key outlives its op only when the op was taken, and then the key is stale"),
         }
     }
 
-    /// Nobody waits for the answer.
-    pub(crate) fn is_abandoned(self) -> bool {
-        matches!(self, Self::Busy { abandoned: true } | Self::InKernel { abandoned: true })
+    /// The op is to be cancelled; somebody may still wait for its answer.
+    pub(crate) fn cancelled(self) -> (Self, AfterCancel) {
+        match self {
+            Self::Parked => (self, AfterCancel::Withdraw),
+            Self::InKernel(notes) if !notes.stopping => {
+                (Self::InKernel(Notes { stopping: true, ..notes }), AfterCancel::Cancel)
+            }
+            Self::Busy(notes) => (Self::Busy(Notes { stopping: true, ..notes }), AfterCancel::Nothing),
+            Self::InKernel(_) | Self::Done(_) | Self::Vacant => (self, AfterCancel::Nothing),
+        }
+    }
+
+    /// What the op has been told.
+    pub(crate) fn notes(self) -> Notes {
+        match self {
+            Self::Busy(notes) | Self::InKernel(notes) => notes,
+            Self::Vacant | Self::Parked | Self::Done(_) => Notes::default(),
+        }
     }
 }
 
@@ -117,49 +170,69 @@ mod tests {
     use super::*;
 
     const ANSWER: Cqe = Cqe { user_data: 3, result: 17, flags: 0 };
-    const IN_KERNEL: Stage = Stage::InKernel { abandoned: false };
+    const UNTOLD: Notes = Notes { abandoned: false, stopping: false };
+    const STOPPING: Notes = Notes { abandoned: false, stopping: true };
+    const FORSAKEN: Notes = Notes { abandoned: true, stopping: true };
+    const DETACHED: Notes = Notes { abandoned: true, stopping: false };
 
     #[test]
     fn a_wanted_op_ends_in_done_and_wakes() {
-        let busy = IN_KERNEL.step_begins();
-        assert_eq!(busy, Stage::Busy { abandoned: false });
-        assert_eq!(busy.step_ended(Decision::Ended(ANSWER), false), (Stage::Done(ANSWER), AfterStep::Wake));
+        let busy = Stage::InKernel(UNTOLD).completion_comes();
+        assert_eq!(busy, Stage::Busy(UNTOLD));
+        assert_eq!(busy.step_ended(Decision::Ended(ANSWER), UNTOLD), (Stage::Done(ANSWER), AfterStep::Wake));
     }
 
     #[test]
     fn an_op_that_goes_on_stays_with_the_kernel() {
-        let busy = IN_KERNEL.step_begins();
-        assert_eq!(busy.step_ended(Decision::GoesOn, false), (IN_KERNEL, AfterStep::Nothing));
+        let busy = Stage::InKernel(UNTOLD).completion_comes();
+        assert_eq!(busy.step_ended(Decision::GoesOn, UNTOLD), (Stage::InKernel(UNTOLD), AfterStep::Nothing));
     }
 
     #[test]
     fn an_op_dropped_in_the_kernel_is_cancelled_once_and_discards_its_answer() {
-        let (stage, after) = IN_KERNEL.dropped();
-        assert_eq!((stage, after), (Stage::InKernel { abandoned: true }, AfterDrop::Cancel));
-        assert!(stage.is_abandoned());
+        let (stage, after) = Stage::InKernel(UNTOLD).dropped(true);
+        assert_eq!((stage, after), (Stage::InKernel(FORSAKEN), AfterDrop::Cancel));
         // Completions that do not end it ask for no second cancel.
-        let (stage, after) = stage.step_begins().step_ended(Decision::GoesOn, true);
-        assert_eq!((stage, after), (Stage::InKernel { abandoned: true }, AfterStep::Nothing));
-        let (_, after) = stage.step_begins().step_ended(Decision::Ended(ANSWER), true);
+        let (stage, after) = stage.completion_comes().step_ended(Decision::GoesOn, FORSAKEN);
+        assert_eq!((stage, after), (Stage::InKernel(FORSAKEN), AfterStep::Nothing));
+        let (_, after) = stage.completion_comes().step_ended(Decision::Ended(ANSWER), FORSAKEN);
         assert_eq!(after, AfterStep::Discard(ANSWER));
     }
 
     #[test]
+    fn an_op_that_finishes_behind_the_back_is_not_cancelled_when_it_is_dropped() {
+        assert_eq!(Stage::InKernel(UNTOLD).dropped(false), (Stage::InKernel(DETACHED), AfterDrop::Nothing));
+        assert_eq!(Stage::InKernel(DETACHED).cancelled(), (Stage::InKernel(FORSAKEN), AfterCancel::Cancel));
+        assert_eq!(Stage::InKernel(STOPPING).dropped(false), (Stage::InKernel(FORSAKEN), AfterDrop::Nothing));
+    }
+
+    #[test]
     fn an_op_dropped_by_its_own_code_is_left_alone_until_that_code_returns() {
-        let (busy, after) = IN_KERNEL.step_begins().dropped();
-        assert_eq!((busy, after), (Stage::Busy { abandoned: true }, AfterDrop::Nothing));
-        assert_eq!(busy.step_ended(Decision::GoesOn, false), (Stage::InKernel { abandoned: true }, AfterStep::Cancel));
-        assert_eq!(busy.step_ended(Decision::Ended(ANSWER), false).1, AfterStep::Discard(ANSWER));
+        let (busy, after) = Stage::InKernel(UNTOLD).completion_comes().dropped(true);
+        assert_eq!((busy, after), (Stage::Busy(FORSAKEN), AfterDrop::Nothing));
+        assert_eq!(busy.step_ended(Decision::GoesOn, UNTOLD), (Stage::InKernel(FORSAKEN), AfterStep::Cancel));
+        assert_eq!(busy.step_ended(Decision::Ended(ANSWER), UNTOLD).1, AfterStep::Discard(ANSWER));
+    }
+
+    #[test]
+    fn a_cancelled_op_is_cancelled_once_and_still_wanted() {
+        assert_eq!(Stage::InKernel(UNTOLD).cancelled(), (Stage::InKernel(STOPPING), AfterCancel::Cancel));
+        assert_eq!(Stage::InKernel(STOPPING).cancelled(), (Stage::InKernel(STOPPING), AfterCancel::Nothing));
+        assert_eq!(Stage::Busy(UNTOLD).cancelled(), (Stage::Busy(STOPPING), AfterCancel::Nothing));
+        assert_eq!(Stage::Done(ANSWER).cancelled(), (Stage::Done(ANSWER), AfterCancel::Nothing));
+        let (stage, after) = Stage::Busy(STOPPING).step_ended(Decision::Ended(ANSWER), STOPPING);
+        assert_eq!((stage, after), (Stage::Done(ANSWER), AfterStep::Wake));
     }
 
     #[test]
     fn a_parked_op_is_withdrawn_and_a_finished_one_discarded() {
-        assert_eq!(Stage::Parked.dropped(), (Stage::Parked, AfterDrop::Withdraw));
-        assert_eq!(Stage::Done(ANSWER).dropped(), (Stage::Done(ANSWER), AfterDrop::Discard(ANSWER)));
+        assert_eq!(Stage::Parked.dropped(true), (Stage::Parked, AfterDrop::Withdraw));
+        assert_eq!(Stage::Parked.cancelled(), (Stage::Parked, AfterCancel::Withdraw));
+        assert_eq!(Stage::Done(ANSWER).dropped(false), (Stage::Done(ANSWER), AfterDrop::Discard(ANSWER)));
     }
 
     #[test]
     fn a_parked_op_starts_like_any_other() {
-        assert_eq!(Stage::Parked.step_begins(), Stage::Busy { abandoned: false });
+        assert_eq!(Stage::Parked.start_comes(), Stage::Busy(UNTOLD));
     }
 }

@@ -12,7 +12,10 @@
 //! # Safety
 //!
 //! An op's memory is handed to the code of its kind, in the stages that [`slots`] names.
-#![allow(unsafe_code, reason = "the code of an op is called with a pointer to its slot")]
+#![allow(
+    unsafe_code,
+    reason = "the code of an op is called with a pointer to its slot, and the kernel's side of a pool may end"
+)]
 
 mod completion;
 mod entering;
@@ -25,9 +28,11 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -35,8 +40,8 @@ use io_uring::{opcode, types};
 
 use crate::buf::{BufferPool, PoolConfig};
 use crate::driver::lane::Lane;
-use crate::driver::lifecycle::{AfterDrop, Decision, Stage};
-use crate::driver::slots::{CLOSE, Memory, OpKey, OpKind, Slots, WAKE};
+use crate::driver::lifecycle::{AfterCancel, AfterDrop, Decision, Notes, Stage};
+use crate::driver::slots::{CLOSE, Memory, OpKey, OpKind, Slot, Slots, WAKE};
 use crate::kernel::{Cqe, Kernel, Sqe};
 use crate::metrics::DriverCounters;
 
@@ -53,6 +58,8 @@ pub enum Step {
 
 /// One thread's operations, and the kernel that performs them.
 pub struct Driver {
+    /// Unlike the id of any other driver that this process ever has.
+    id: NonZeroU64,
     /// Where entries go and completions come from; gone once the driver has shut down.
     kernel: RefCell<Option<Kernel>>,
     /// The operations.
@@ -64,13 +71,13 @@ pub struct Driver {
     completions: Cell<Vec<Cqe>>,
     /// Entries whose final completion has not been seen.
     in_kernel: Cell<usize>,
-    /// The buffers that the kernel picks from; made when the first op wants them.
-    pool: OnceCell<BufferPool>,
+    /// The buffers that the kernel picks from, made when the first op wants them; or the errno that says why there are none.
+    pool: OnceCell<Result<BufferPool, i32>>,
     pool_config: PoolConfig,
     /// How long a socket whose last handle is gone may go on sending.
     close_deadline: Duration,
-    /// A turn is running: whatever is pushed will be submitted at its end.
-    turning: Cell<bool>,
+    /// Turns are running: whatever is pushed will be submitted at the end of one.
+    running: Cell<bool>,
     /// No new operation is taken any more.
     closed: Cell<bool>,
     /// The poll of the wake descriptor is with the kernel.
@@ -83,6 +90,7 @@ pub struct Driver {
 impl Driver {
     pub(crate) fn new(kernel: Kernel, pool_config: PoolConfig, close_deadline: Duration) -> Rc<Self> {
         Rc::new(Self {
+            id: next_id(),
             kernel: RefCell::new(Some(kernel)),
             slots: Slots::new(),
             spill: RefCell::new(VecDeque::new()),
@@ -91,7 +99,7 @@ impl Driver {
             pool: OnceCell::new(),
             pool_config,
             close_deadline,
-            turning: Cell::new(false),
+            running: Cell::new(false),
             closed: Cell::new(false),
             watching: Cell::new(false),
             wake_descriptor: Cell::new(None),
@@ -116,11 +124,11 @@ impl Driver {
 
     /// The runtime that this driver belongs to is inside `block_on`.
     pub fn is_running(&self) -> bool {
-        self.turning.get()
+        self.running.get()
     }
 
-    pub(crate) fn set_turning(&self, turning: bool) {
-        self.turning.set(turning);
+    pub(crate) fn set_running(&self, running: bool) {
+        self.running.set(running);
     }
 
     /// Puts an op into a slot and starts it, or parks it behind the others of its lane.
@@ -141,11 +149,14 @@ impl Driver {
             return None;
         }
         assert!(
-            self.turning.get(),
+            self.running.get(),
             "{}: the runtime that this socket or file belongs to is not running: operations are awaited inside its own \
              `block_on`",
             kind.name,
         );
+        if let Some(lane) = lane {
+            assert!(lane.join(self.id), "{}: a lane orders the operations of one runtime", kind.name);
+        }
         let (key, slot) = self.slots.reserve(kind);
         move_in(slot.memory());
         slot.stage.set(Stage::Parked);
@@ -192,8 +203,7 @@ impl Driver {
     pub(crate) fn abandon(&self, key: OpKey) {
         let Some(slot) = self.slots.get(key) else { return };
         let kind = slot.kind.get();
-        let was_abandoned = slot.stage.get().is_abandoned();
-        let (stage, after) = slot.stage.get().dropped();
+        let (stage, after) = slot.stage.get().dropped(kind.cancel_on_drop);
         slot.stage.set(stage);
         let waker = slot.waker.take();
         match after {
@@ -203,21 +213,26 @@ impl Driver {
                 // SAFETY: the op is in its slot and no kernel has seen it; the call frees the slot.
                 unsafe { (kind.withdraw)(&self.slots, key) }
             }
-            AfterDrop::Cancel if kind.cancel_on_drop && !was_abandoned => self.push_cancel(key),
-            AfterDrop::Cancel | AfterDrop::Nothing => {}
+            AfterDrop::Cancel => self.push_cancel(key),
+            AfterDrop::Nothing => {}
             // SAFETY: the op has ended (its final completion is here); the call frees the slot.
             AfterDrop::Discard(answer) => unsafe { (kind.discard)(&self.slots, key, answer) },
         }
         drop(waker);
+        self.settle();
     }
 
     /// Asks the kernel to end an op. Its answer comes as ever: the true one if it was faster, else `ECANCELED`.
     pub(crate) fn cancel(&self, key: OpKey) {
-        match self.slots.get(key).map(|slot| slot.stage.get()) {
-            Some(Stage::InKernel { .. } | Stage::Busy { .. }) => self.push_cancel(key),
-            Some(Stage::Parked) => self.end_parked(key),
-            Some(Stage::Done(_) | Stage::Vacant) | None => {}
+        let Some(slot) = self.slots.get(key) else { return };
+        let (stage, after) = slot.stage.get().cancelled();
+        slot.stage.set(stage);
+        match after {
+            AfterCancel::Cancel => self.push_cancel(key),
+            AfterCancel::Withdraw => self.end_parked(key, slot),
+            AfterCancel::Nothing => {}
         }
+        self.settle();
     }
 
     /// Asks the kernel to end the op that has the lane.
@@ -236,6 +251,7 @@ impl Driver {
         // The entry owns the descriptor from here on.
         let _ = std::os::fd::IntoRawFd::into_raw_fd(fd);
         self.push(Sqe::from(entry).keyed(CLOSE).silent());
+        self.settle();
     }
 
     /// The buffers that the kernel picks from.
@@ -244,18 +260,31 @@ impl Driver {
     ///
     /// Those of making and registering the pool, at the first call.
     pub fn pool(&self) -> io::Result<&BufferPool> {
-        if self.pool.get().is_none() {
-            let pool = BufferPool::new(self.pool_config)?;
-            let mut kernel = self.kernel.borrow_mut();
-            kernel.as_mut().ok_or_else(gone)?.register_buffers(&pool)?;
-            let _ = self.pool.set(pool);
+        let errno = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
+        let pool = self.pool.get_or_init(|| self.make_pool().map_err(errno));
+        pool.as_ref().map_err(|errno| io::Error::from_raw_os_error(*errno))
+    }
+
+    fn make_pool(&self) -> io::Result<BufferPool> {
+        let pool = BufferPool::new(self.pool_config)?;
+        let mut kernel = self.kernel.borrow_mut();
+        let registered = kernel.as_mut().map_or_else(|| Err(gone()), |kernel| kernel.register_buffers(&pool));
+        if let Err(error) = registered {
+            // SAFETY: the kernel has not taken the ring of buffers, so it will never touch them.
+            unsafe { pool.close() };
+            return Err(error);
         }
-        Ok(self.pool.get().expect("set just above"))
+        Ok(pool)
+    }
+
+    /// The pool, if there is one.
+    fn made_pool(&self) -> Option<&BufferPool> {
+        self.pool.get()?.as_ref().ok()
     }
 
     /// How many buffers the pool has, and how many of them are lent.
     pub(crate) fn buffers(&self) -> (usize, usize) {
-        self.pool.get().map_or((0, 0), |pool| (pool.total(), pool.lent()))
+        self.made_pool().map_or((0, 0), |pool| (pool.total(), pool.lent()))
     }
 
     /// How many operations live in slots.
@@ -281,19 +310,18 @@ impl Driver {
     fn prepare(&self, key: OpKey) -> Option<Lane> {
         let slot = self.slots.get(key).expect("an op is started once, while it is in its slot");
         // SAFETY: the op is in its slot, and parked: the step makes it busy, so nobody else touches it (I1).
-        let prepare = |kind: &OpKind, memory| unsafe { (kind.prepare)(memory) };
-        self.step(key, slot, false, prepare)
+        let prepare = |kind: &OpKind, memory| unsafe { (kind.prepare)(memory, self) };
+        self.step(key, slot, slot.stage.get().start_comes(), false, prepare)
     }
 
     /// Ends a parked op without the kernel.
-    fn end_parked(&self, key: OpKey) {
-        let slot = self.slots.get(key).expect("the caller has looked");
+    fn end_parked(&self, key: OpKey, slot: &Slot) {
         if let Some(lane) = slot.lane.take() {
             lane.withdraw(key);
         }
-        slot.stage.set(slot.stage.get().step_begins());
+        slot.stage.set(slot.stage.get().start_comes());
         // Its lane goes on as if it had never been there.
-        let _ = self.end_step(key, slot, Decision::Ended(Cqe::made_up(-libc::ECANCELED)), false);
+        let _ = self.end_step(key, slot, Decision::Ended(Cqe::made_up(-libc::ECANCELED)), Notes::default());
     }
 }
 
@@ -305,6 +333,11 @@ impl fmt::Debug for Driver {
             .field("closed", &self.closed.get())
             .finish_non_exhaustive()
     }
+}
+
+fn next_id() -> NonZeroU64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NonZeroU64::new(NEXT.fetch_add(1, Ordering::Relaxed)).expect("fewer than 2^64 drivers")
 }
 
 /// The error of everything that needs a runtime which is gone.

@@ -10,14 +10,14 @@
 )]
 
 use std::rc::Rc;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use io_uring::{opcode, types};
 
-use crate::driver::Driver;
 use crate::driver::lifecycle::Stage;
 use crate::driver::slots::CANCEL;
+use crate::driver::{Driver, shield};
 use crate::kernel::{Sqe, Wait};
 
 /// What became of the operations.
@@ -51,7 +51,10 @@ impl Driver {
     }
 
     fn drain(&self, end: Option<Instant>) {
-        // The first round submits what was pushed before, so that the cancel finds it in the kernel.
+        // The first round submits what was pushed before, so that the cancel finds it in the kernel. What is idle is given
+        // back by the second, whatever the deadline is.
+        self.turn(Wait::No);
+        self.push_cancel_all();
         self.turn(Wait::No);
         while self.in_kernel.get() > 0 || self.watching.get() || self.wants_flush() {
             let left = end.map_or(PATIENCE, |end| end.saturating_duration_since(Instant::now()));
@@ -77,7 +80,7 @@ impl Driver {
 
     fn close_ring(&self) {
         let Some(mut kernel) = self.kernel.borrow_mut().take() else { return };
-        if let Some(pool) = self.pool.get() {
+        if let Some(pool) = self.made_pool() {
             kernel.unregister_buffers(pool.group());
             // SAFETY: every op has had its final completion, and the kernel has just given the ring of buffers up.
             unsafe { pool.close() };
@@ -86,20 +89,20 @@ impl Driver {
 
     /// Keeps everything that the kernel may still touch, for ever: the ring, the slots with the ops in them, the buffers.
     fn leak(self: &Rc<Self>, drained: &mut Drained) {
-        for key in self.slots.keys() {
-            let Some(slot) = self.slots.get(key) else { continue };
-            if let Stage::InKernel { .. } = slot.stage.get() {
-                drained.leaked.push(slot.kind.get().name);
-                // SAFETY: the op is in its slot, and `bytes` only reads what the op's owner side has written.
-                drained.leaked_bytes += unsafe { (slot.kind.get().bytes)(slot.memory()) };
-            }
-        }
-        if let Some(pool) = self.pool.get() {
+        if let Some(pool) = self.made_pool() {
             pool.leak();
         }
         // Kept reachable, so that a leak checker tells our leaks from others.
         let driver = Rc::into_raw(Rc::clone(self));
-        LEAKED.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(driver as usize);
+        LEAKED.lock().unwrap_or_else(PoisonError::into_inner).push(driver as usize);
+        for key in self.slots.keys() {
+            let Some(slot) = self.slots.get(key) else { continue };
+            if let Stage::InKernel(_) = slot.stage.get() {
+                drained.leaked.push(slot.kind.get().name);
+                // SAFETY: the op is in its slot, and `bytes` only reads what the op's owner side has written.
+                shield(|| drained.leaked_bytes += unsafe { (slot.kind.get().bytes)(slot.memory()) });
+            }
+        }
     }
 }
 

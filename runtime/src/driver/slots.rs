@@ -17,9 +17,9 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::task::Waker;
 
-use crate::driver::Step;
 use crate::driver::lane::Lane;
 use crate::driver::lifecycle::Stage;
+use crate::driver::{Driver, Step};
 use crate::kernel::Cqe;
 
 /// Names one operation: a slot and the generation of its use. Its bits are the `user_data` of the op's entries.
@@ -69,7 +69,7 @@ pub(crate) struct OpKind {
     /// Whether dropping the future asks the kernel to stop; else the op finishes behind everybody's back.
     pub(crate) cancel_on_drop: bool,
     /// Makes the first entry.
-    pub(crate) prepare: unsafe fn(NonNull<Memory>) -> Step,
+    pub(crate) prepare: unsafe fn(NonNull<Memory>, &Driver) -> Step,
     /// Reads one completion.
     pub(crate) step: unsafe fn(NonNull<Memory>, Cqe) -> Step,
     /// Moves the op out, frees the slot, and then lets the op dispose of an answer that nobody waits for.
@@ -224,7 +224,7 @@ const MOST: usize = 1 << 24;
 static NOTHING: OpKind = OpKind {
     name: "nothing",
     cancel_on_drop: false,
-    prepare: |_| unreachable!("a vacant slot is not prepared"),
+    prepare: |_, _| unreachable!("a vacant slot is not prepared"),
     step: |_, _| unreachable!("a vacant slot gets no completion"),
     discard: |_, _, _| unreachable!("a vacant slot has nothing to discard"),
     withdraw: |_, _| unreachable!("a vacant slot has nothing to withdraw"),

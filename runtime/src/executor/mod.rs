@@ -297,23 +297,24 @@ impl Executor {
     pub(crate) fn shut_down(&self) -> usize {
         self.closed.set(true);
         let mut ended = 0;
-        loop {
-            // From the front, because destructors may wake, join and end others.
-            let next = self.table.borrow().entries.iter().position(|entry| entry.task.is_some());
-            let Some(index) = next.map(|position| FIRST_TASK + position as u32) else { break };
+        let mut position = 0;
+        while self.tasks() > 0 {
+            // Round and round, because destructors may join, wake and end others; none is spawned any more.
+            position = if position < self.table.borrow().entries.len() { position } else { 0 };
+            let index = FIRST_TASK + position as u32;
+            position += 1;
             let task = self.table.borrow_mut().live(index).and_then(|entry| entry.task.clone());
-            if let Some(task) = task {
-                let before = self.running.replace(Some(task.id()));
-                shield(|| task.cancel());
-                self.running.set(before);
-                shield(|| drop(task));
-                ended += 1;
-            }
+            let Some(task) = task else { continue };
+            let before = self.running.replace(Some(task.id()));
+            shield(|| task.cancel());
+            self.running.set(before);
+            shield(|| drop(task));
             self.remove(index);
+            ended += 1;
         }
         self.ready.borrow_mut().clear();
         let deferred = self.deferred.take();
-        drop(deferred);
+        shield(|| drop(deferred));
         ended
     }
 }

@@ -66,11 +66,16 @@ impl Uring {
         let submission = self.ring.ring.submission();
         let staged = submission.len() as u32;
         let wakeup = self.ring.features.sqpoll && submission.need_wakeup();
+        let is_full = self.ring.features.sqpoll && submission.is_full();
         drop(submission);
         // GETEVENTS always: with DEFER_TASKRUN nothing is posted without it, and an overflowed queue isn't flushed.
         let mut flags = self.ring.enter_flags | raw::ENTER_GETEVENTS;
         if wakeup {
             flags |= raw::ENTER_SQ_WAKEUP;
+        }
+        if is_full {
+            // The kernel's thread takes the entries: wait until it has taken some, instead of asking again and again.
+            flags |= raw::ENTER_SQ_WAIT;
         }
         match raw::enter_wait(self.ring.enter_fd, staged, min_complete, flags, timeout) {
             Ok(_) => Ok(()),

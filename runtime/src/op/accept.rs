@@ -12,7 +12,7 @@ use io_uring::{opcode, types};
 
 use crate::fd::SharedFd;
 use crate::op::recv_multi::Rearm;
-use crate::op::{Completion, Op, Step};
+use crate::op::{Completion, Driver, Op, Step};
 
 /// Where a listener's connections go.
 ///
@@ -22,8 +22,8 @@ pub trait AcceptSink: 'static {
     fn accepted(&self, connection: OwnedFd);
 
     /// The accept has ended, with this errno (0: for no reason that concerns anybody); the answer says whether to arm it
-    /// again at once.
-    fn ended(&self, errno: i32) -> Rearm;
+    /// again at once. One that was cancelled cannot be.
+    fn ended(self: Rc<Self>, errno: i32) -> Rearm;
 }
 
 /// A multishot accept (`IORING_OP_ACCEPT` with `IORING_ACCEPT_MULTISHOT`). Dropping its future cancels it.
@@ -37,6 +37,11 @@ impl AcceptMulti {
     pub fn new(fd: SharedFd, sink: Rc<dyn AcceptSink>) -> Self {
         Self { fd, sink }
     }
+
+    fn entry(&self) -> Step {
+        let fd = types::Fd(self.fd.as_raw_fd());
+        Step::Submit(opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build().into())
+    }
 }
 
 // SAFETY: the entry names no memory.
@@ -45,12 +50,11 @@ unsafe impl Op for AcceptMulti {
 
     const NAME: &'static str = "accept (multishot)";
 
-    fn prepare(&mut self) -> Step {
-        let fd = types::Fd(self.fd.as_raw_fd());
-        Step::Submit(opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build().into())
+    unsafe fn prepare(&mut self, _: &Driver) -> Step {
+        self.entry()
     }
 
-    fn step(&mut self, completion: Completion) -> Step {
+    unsafe fn step(&mut self, completion: Completion) -> Step {
         if completion.result() >= 0 {
             // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
             self.sink.accepted(unsafe { OwnedFd::from_raw_fd(completion.result()) });
@@ -63,13 +67,13 @@ unsafe impl Op for AcceptMulti {
             ..=0 | libc::EINTR | libc::EAGAIN => 0,
             errno => errno,
         };
-        match self.sink.ended(errno) {
-            Rearm::Yes => self.prepare(),
+        match Rc::clone(&self.sink).ended(errno) {
+            Rearm::Yes => self.entry(),
             Rearm::No => Step::Done(completion),
         }
     }
 
-    fn complete(self, answer: Completion) -> io::Result<()> {
+    unsafe fn complete(self, answer: Completion) -> io::Result<()> {
         answer.value().map(drop)
     }
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
 use io_uring::{opcode, types};
 
-use crate::op::{Completion, Op, Step};
+use crate::op::{Completion, Driver, Op, Step};
 
 /// Closes a descriptor (`IORING_OP_CLOSE`). Dropping the future does not stop it.
 #[derive(Debug)]
@@ -35,16 +35,16 @@ unsafe impl Op for Close {
     const NAME: &'static str = "close";
     const CANCEL_ON_DROP: bool = false;
 
-    fn prepare(&mut self) -> Step {
+    unsafe fn prepare(&mut self, _: &Driver) -> Step {
         Step::Submit(opcode::Close::new(types::Fd(self.fd.as_raw_fd())).build().into())
     }
 
-    fn complete(self, answer: Completion) -> io::Result<()> {
+    unsafe fn complete(self, answer: Completion) -> io::Result<()> {
         self.settle(answer);
         answer.value().map(drop)
     }
 
-    fn discard(self, answer: Completion) {
+    unsafe fn discard(self, answer: Completion) {
         self.settle(answer);
     }
 }

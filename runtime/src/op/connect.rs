@@ -8,7 +8,7 @@ use io_uring::{opcode, types};
 use socket2::SockAddr;
 
 use crate::fd::SharedFd;
-use crate::op::{Completion, Op, Step};
+use crate::op::{Completion, Driver, Op, Step};
 
 /// Connects a socket (`IORING_OP_CONNECT`).
 ///
@@ -34,12 +34,12 @@ unsafe impl Op for Connect {
 
     const NAME: &'static str = "connect";
 
-    fn prepare(&mut self) -> Step {
+    unsafe fn prepare(&mut self, _: &Driver) -> Step {
         let fd = types::Fd(self.fd.as_raw_fd());
         Step::Submit(opcode::Connect::new(fd, self.address.as_ptr().cast(), self.address.len()).build().into())
     }
 
-    fn complete(self, answer: Completion) -> io::Result<()> {
+    unsafe fn complete(self, answer: Completion) -> io::Result<()> {
         answer.value().map(drop)
     }
 

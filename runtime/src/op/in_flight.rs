@@ -92,7 +92,7 @@ impl<T: Op> Future for InFlight<T> {
             State::Refused(_) => Cqe::made_up(-GONE),
             State::Finished => panic!("`InFlight` polled after it had completed"),
         };
-        let op = match std::mem::replace(&mut self.state, State::Finished) {
+        let op: T = match std::mem::replace(&mut self.state, State::Finished) {
             State::Submitted { driver, key, .. } => {
                 // SAFETY: the slot's kind is that of `T`, the op has ended, and the slot is released in the next line.
                 let op = unsafe { move_out::<T>(driver.ended_memory(key)) };
@@ -102,7 +102,8 @@ impl<T: Op> Future for InFlight<T> {
             State::Refused(op) => *op,
             State::Finished => unreachable!("looked at above"),
         };
-        Poll::Ready(op.complete(answer))
+        // SAFETY: the op has ended with this answer, or was refused and never began.
+        Poll::Ready(unsafe { op.complete(answer) })
     }
 }
 

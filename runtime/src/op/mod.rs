@@ -74,19 +74,35 @@ pub unsafe trait Op: Sized + 'static {
     /// Whether dropping the future asks the kernel to stop. Where it doesn't, the op finishes behind everybody's back.
     const CANCEL_ON_DROP: bool = true;
 
-    /// Makes the first entry, or ends the op at once.
-    fn prepare(&mut self) -> Step;
+    /// Makes the first entry, or ends the op at once. The driver is the one whose kernel will get the entry.
+    ///
+    /// # Safety
+    ///
+    /// Called by the driver, once, when the op is in its slot.
+    unsafe fn prepare(&mut self, driver: &Driver) -> Step;
 
     /// Reads a completion. The default ends the op with the first one that has no more behind it.
-    fn step(&mut self, completion: Completion) -> Step {
+    ///
+    /// # Safety
+    ///
+    /// Called by the driver, with a completion of the op's own entry: what that says is true.
+    unsafe fn step(&mut self, completion: Completion) -> Step {
         if completion.more() { Step::Pending } else { Step::Done(completion) }
     }
 
     /// Turns the answer into what the awaiter gets.
-    fn complete(self, answer: Completion) -> Self::Output;
+    ///
+    /// # Safety
+    ///
+    /// Called by the driver, with the answer that a step or the driver has ended the op with.
+    unsafe fn complete(self, answer: Completion) -> Self::Output;
 
     /// Disposes of an answer that nobody waits for. What the kernel made (a descriptor, bytes received) needs an owner here.
-    fn discard(self, answer: Completion) {
+    ///
+    /// # Safety
+    ///
+    /// As for [`complete`](Self::complete).
+    unsafe fn discard(self, answer: Completion) {
         let _ = answer;
     }
 
@@ -158,14 +174,18 @@ fn kind_of<T: Op>() -> &'static OpKind {
     }
 }
 
-unsafe fn prepare<T: Op>(memory: NonNull<Memory>) -> Step {
+unsafe fn prepare<T: Op>(memory: NonNull<Memory>, driver: &Driver) -> Step {
     // SAFETY: the slot's kind is that of `T`, and the slot is busy on our behalf.
-    unsafe { op_in::<T>(memory) }.prepare()
+    let op = unsafe { op_in::<T>(memory) };
+    // SAFETY: the driver calls this once, for the op in its slot.
+    unsafe { op.prepare(driver) }
 }
 
 unsafe fn step<T: Op>(memory: NonNull<Memory>, completion: Cqe) -> Step {
     // SAFETY: the slot's kind is that of `T`, and the slot is busy on our behalf.
-    unsafe { op_in::<T>(memory) }.step(completion)
+    let op = unsafe { op_in::<T>(memory) };
+    // SAFETY: the driver found the slot by the completion's key.
+    unsafe { op.step(completion) }
 }
 
 unsafe fn discard<T: Op>(slots: &Slots, key: OpKey, answer: Cqe) {
@@ -173,7 +193,8 @@ unsafe fn discard<T: Op>(slots: &Slots, key: OpKey, answer: Cqe) {
     // SAFETY: the slot's kind is that of `T`; the op has ended, and the slot is released in the next line.
     let op = unsafe { move_out::<T>(slot.memory()) };
     slots.release(key);
-    op.discard(answer);
+    // SAFETY: the op has ended with this answer.
+    unsafe { op.discard(answer) };
 }
 
 unsafe fn withdraw<T: Op>(slots: &Slots, key: OpKey) {

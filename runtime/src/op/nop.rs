@@ -4,7 +4,7 @@ use std::io;
 
 use io_uring::opcode;
 
-use crate::op::{Completion, Op, Step};
+use crate::op::{Completion, Driver, Op, Step};
 
 /// An operation that does nothing: `IORING_OP_NOP`.
 #[derive(Debug, Default)]
@@ -24,11 +24,11 @@ unsafe impl Op for Nop {
 
     const NAME: &'static str = "nop";
 
-    fn prepare(&mut self) -> Step {
+    unsafe fn prepare(&mut self, _: &Driver) -> Step {
         Step::Submit(opcode::Nop::new().build().into())
     }
 
-    fn complete(self, answer: Completion) -> io::Result<()> {
+    unsafe fn complete(self, answer: Completion) -> io::Result<()> {
         answer.value().map(drop)
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use io_uring::{opcode, types};
 
 use crate::fd::SharedFd;
-use crate::op::{Completion, Op, Step};
+use crate::op::{Completion, Driver, Op, Step};
 
 /// Waits once until one of `events` (`POLLIN` and its kind, see
 /// [`poll(2)`](https://man7.org/linux/man-pages/man2/poll.2.html)) holds (`IORING_OP_POLL_ADD`). Answers the events that do.
@@ -35,11 +35,11 @@ unsafe impl Op for PollOnce {
 
     const NAME: &'static str = "poll";
 
-    fn prepare(&mut self) -> Step {
+    unsafe fn prepare(&mut self, _: &Driver) -> Step {
         Step::Submit(opcode::PollAdd::new(types::Fd(self.fd.as_raw_fd()), self.events).build().into())
     }
 
-    fn complete(self, answer: Completion) -> io::Result<u32> {
+    unsafe fn complete(self, answer: Completion) -> io::Result<u32> {
         answer.value()
     }
 }

@@ -7,7 +7,7 @@ use io_uring::{opcode, types};
 
 use crate::buf::{BufResult, IoBufMut, commit, target};
 use crate::fd::SharedFd;
-use crate::op::{Completion, Op, Step};
+use crate::op::{Completion, Driver, Op, Step};
 
 /// Reads from a file at an offset (`IORING_OP_READ`, as
 /// [`pread(2)`](https://man7.org/linux/man-pages/man2/pread.2.html)). Answers the count of bytes; 0 is the end of the file.
@@ -31,7 +31,7 @@ unsafe impl<B: IoBufMut> Op for ReadAt<B> {
 
     const NAME: &'static str = "read";
 
-    fn prepare(&mut self) -> Step {
+    unsafe fn prepare(&mut self, _: &Driver) -> Step {
         let (pointer, room) = target(&mut self.buf);
         if room == 0 {
             // The kernel would answer 0, which looks like the end of the file.
@@ -41,7 +41,7 @@ unsafe impl<B: IoBufMut> Op for ReadAt<B> {
         Step::Submit(entry.build().into())
     }
 
-    fn complete(mut self, answer: Completion) -> Self::Output {
+    unsafe fn complete(mut self, answer: Completion) -> Self::Output {
         let result = answer.value().map(|count| {
             // SAFETY: the kernel has written this many bytes to where `prepare` pointed.
             unsafe { commit(&mut self.buf, count as usize) }

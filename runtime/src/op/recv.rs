@@ -12,7 +12,7 @@ use io_uring::{opcode, types};
 use crate::buf::{RecvBuf, commit, target};
 use crate::fd::SharedFd;
 use crate::op::recv_multi::{Rearm, RecvEnd, RecvSink};
-use crate::op::{Completion, Op, Step};
+use crate::op::{Completion, Driver, Op, Step};
 
 /// A single receive (`IORING_OP_RECV`) into memory of its own. What arrives belongs to the socket's [`RecvSink`].
 pub struct Recv {
@@ -34,12 +34,12 @@ unsafe impl Op for Recv {
 
     const NAME: &'static str = "recv";
 
-    fn prepare(&mut self) -> Step {
+    unsafe fn prepare(&mut self, _: &Driver) -> Step {
         let (pointer, room) = target(&mut self.buf);
         Step::Submit(opcode::Recv::new(types::Fd(self.fd.as_raw_fd()), pointer, room).build().into())
     }
 
-    fn step(&mut self, completion: Completion) -> Step {
+    unsafe fn step(&mut self, completion: Completion) -> Step {
         if completion.result() > 0 {
             let mut buf = std::mem::take(&mut self.buf);
             // SAFETY: the kernel has written this many bytes to where `prepare` pointed.
@@ -47,12 +47,12 @@ unsafe impl Op for Recv {
             self.sink.received(RecvBuf::from_vec(buf));
         }
         // Whatever comes next is the sink's to arm: the pool may have buffers again.
-        let rearm = self.sink.ended(RecvEnd::of(completion));
+        let rearm = Rc::clone(&self.sink).ended(RecvEnd::of(completion));
         debug_assert_eq!(rearm, Rearm::No, "a single receive is not armed again");
         Step::Done(completion)
     }
 
-    fn complete(self, answer: Completion) -> io::Result<()> {
+    unsafe fn complete(self, answer: Completion) -> io::Result<()> {
         answer.value().map(drop)
     }
 

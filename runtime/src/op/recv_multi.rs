@@ -10,7 +10,7 @@ use io_uring::{opcode, types};
 
 use crate::buf::{BufferPool, RecvBuf};
 use crate::fd::SharedFd;
-use crate::op::{Completion, Op, Step};
+use crate::op::{Completion, Driver, Op, Step};
 
 /// Where a socket's received bytes go.
 ///
@@ -19,8 +19,8 @@ pub trait RecvSink: 'static {
     /// Bytes have arrived.
     fn received(&self, bytes: RecvBuf);
 
-    /// The receive has ended; the answer says whether to arm it again at once.
-    fn ended(&self, end: RecvEnd) -> Rearm;
+    /// The receive has ended; the answer says whether to arm it again at once. One that was cancelled cannot be.
+    fn ended(self: Rc<Self>, end: RecvEnd) -> Rearm;
 }
 
 /// Why a receive ended.
@@ -68,14 +68,20 @@ impl RecvEnd {
 /// Ends by itself for many reasons, which its sink learns; dropping its future cancels it.
 pub struct RecvMulti {
     fd: SharedFd,
-    pool: BufferPool,
+    /// That of the driver whose kernel has the entry.
+    pool: Option<BufferPool>,
     sink: Rc<dyn RecvSink>,
 }
 
 impl RecvMulti {
-    /// Receives from a socket into buffers of the pool, which must be that of the driver that the op is given to.
-    pub fn new(fd: SharedFd, pool: BufferPool, sink: Rc<dyn RecvSink>) -> Self {
-        Self { fd, pool, sink }
+    /// Receives from a socket into buffers of its driver's pool.
+    pub fn new(fd: SharedFd, sink: Rc<dyn RecvSink>) -> Self {
+        Self { fd, pool: None, sink }
+    }
+
+    fn entry(&self) -> Step {
+        let group = self.pool.as_ref().map_or(0, BufferPool::group);
+        Step::Submit(opcode::RecvMulti::new(types::Fd(self.fd.as_raw_fd()), group).build().into())
     }
 }
 
@@ -86,13 +92,19 @@ unsafe impl Op for RecvMulti {
 
     const NAME: &'static str = "recv (multishot)";
 
-    fn prepare(&mut self) -> Step {
-        Step::Submit(opcode::RecvMulti::new(types::Fd(self.fd.as_raw_fd()), self.pool.group()).build().into())
+    unsafe fn prepare(&mut self, driver: &Driver) -> Step {
+        match driver.pool() {
+            Ok(pool) => {
+                self.pool = Some(pool.clone());
+                self.entry()
+            }
+            Err(error) => Step::Done(Completion::made_up(-error.raw_os_error().unwrap_or(libc::EIO))),
+        }
     }
 
-    fn step(&mut self, completion: Completion) -> Step {
-        if let Some(id) = completion.buffer_id() {
-            let bytes = self.pool.take(id, completion.result().max(0) as u32);
+    unsafe fn step(&mut self, completion: Completion) -> Step {
+        if let (Some(id), Some(pool)) = (completion.buffer_id(), &self.pool) {
+            let bytes = pool.take(id, completion.result().max(0) as u32);
             if !bytes.is_empty() {
                 self.sink.received(bytes);
             }
@@ -100,13 +112,13 @@ unsafe impl Op for RecvMulti {
         if completion.more() {
             return Step::Pending;
         }
-        match self.sink.ended(RecvEnd::of(completion)) {
-            Rearm::Yes => self.prepare(),
+        match Rc::clone(&self.sink).ended(RecvEnd::of(completion)) {
+            Rearm::Yes => self.entry(),
             Rearm::No => Step::Done(completion),
         }
     }
 
-    fn complete(self, answer: Completion) -> io::Result<()> {
+    unsafe fn complete(self, answer: Completion) -> io::Result<()> {
         answer.value().map(drop)
     }
 }

@@ -11,7 +11,7 @@ use io_uring::{opcode, types};
 
 use crate::buf::{BufResult, IoBuf, IoVectoredBuf, sqe_len};
 use crate::fd::SharedFd;
-use crate::op::{Completion, Op, Step};
+use crate::op::{Completion, Driver, Op, Step};
 
 /// How much of the buffer a send is to bring out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,17 +41,8 @@ impl<B: IoBuf> Send<B> {
     pub fn all(fd: SharedFd, buf: B) -> Self {
         Self { fd, buf, sent: 0, extent: Extent::All }
     }
-}
 
-// SAFETY: the entry names the bytes of `buf`, which the op owns until the completion is there (I1).
-#[expect(unsafe_code, reason = "ops answer for the memory that they name")]
-unsafe impl<B: IoBuf> Op for Send<B> {
-    type Output = BufResult<usize, B>;
-
-    const NAME: &'static str = "send";
-    const CANCEL_ON_DROP: bool = false;
-
-    fn prepare(&mut self) -> Step {
+    fn send_rest(&mut self) -> Step {
         if let Some(answer) = broken(&self.fd) {
             return Step::Done(answer);
         }
@@ -62,17 +53,30 @@ unsafe impl<B: IoBuf> Op for Send<B> {
         let entry = opcode::Send::new(types::Fd(self.fd.as_raw_fd()), rest.as_ptr(), sqe_len(rest.len()));
         Step::Submit(entry.flags(flags(self.extent)).build().into())
     }
+}
 
-    fn step(&mut self, completion: Completion) -> Step {
-        match outcome(&self.fd, completion) {
-            Outcome::Sent(count) => self.sent = (self.sent + count).min(self.buf.len()),
-            Outcome::Again => return self.prepare(),
-            Outcome::Failed(errno) => return Step::Done(Completion::made_up(-errno)),
-        }
-        if self.extent == Extent::All && self.sent < self.buf.len() { self.prepare() } else { Step::Done(completion) }
+// SAFETY: the entry names the bytes of `buf`, which the op owns until the completion is there (I1).
+#[expect(unsafe_code, reason = "ops answer for the memory that they name")]
+unsafe impl<B: IoBuf> Op for Send<B> {
+    type Output = BufResult<usize, B>;
+
+    const NAME: &'static str = "send";
+    const CANCEL_ON_DROP: bool = false;
+
+    unsafe fn prepare(&mut self, _: &Driver) -> Step {
+        self.send_rest()
     }
 
-    fn complete(self, answer: Completion) -> Self::Output {
+    unsafe fn step(&mut self, completion: Completion) -> Step {
+        match outcome(&self.fd, completion) {
+            Outcome::Sent(count) => self.sent = (self.sent + count).min(self.buf.len()),
+            Outcome::Again => return self.send_rest(),
+            Outcome::Failed(errno) => return Step::Done(Completion::made_up(-errno)),
+        }
+        if self.extent == Extent::All && self.sent < self.buf.len() { self.send_rest() } else { Step::Done(completion) }
+    }
+
+    unsafe fn complete(self, answer: Completion) -> Self::Output {
         (answer.value().map(|_| self.sent), self.buf)
     }
 
@@ -91,7 +95,7 @@ impl<B: IoBuf> fmt::Debug for Send<B> {
 pub struct SendVectored<V: IoVectoredBuf> {
     fd: SharedFd,
     bufs: V,
-    /// What is left to send of each buffer, in order; those that are out are behind `first`.
+    /// What is left to send of each buffer, in order; those that are out are behind `first`. Filled when the op is in place.
     parts: Vec<libc::iovec>,
     /// The first part that is not out.
     first: usize,
@@ -113,15 +117,24 @@ impl<V: IoVectoredBuf> SendVectored<V> {
     }
 
     fn new(fd: SharedFd, bufs: V, extent: Extent) -> Self {
-        let part = |index| {
-            let bytes = IoVectoredBuf::part(&bufs, index).as_bytes();
-            libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
-        };
-        let parts = (0..bufs.count()).map(part).filter(|part| part.iov_len > 0).collect();
         #[expect(unsafe_code, reason = "the struct has padding, and no other constructor")]
         // SAFETY: all zeroes are a valid, empty `msghdr`.
         let message = unsafe { std::mem::zeroed() };
-        Self { fd, bufs, parts, first: 0, message, sent: 0, extent }
+        Self { fd, bufs, parts: Vec::new(), first: 0, message, sent: 0, extent }
+    }
+
+    fn send_rest(&mut self) -> Step {
+        if let Some(answer) = broken(&self.fd) {
+            return Step::Done(answer);
+        }
+        let rest = &mut self.parts[self.first..];
+        if rest.is_empty() {
+            return Step::Done(Completion::made_up(0));
+        }
+        self.message.msg_iov = rest.as_mut_ptr();
+        self.message.msg_iovlen = rest.len().min(MOST_PARTS);
+        let entry = opcode::SendMsg::new(types::Fd(self.fd.as_raw_fd()), &raw const self.message);
+        Step::Submit(entry.flags(flags(self.extent) as u32).build().into())
     }
 
     /// Takes `count` bytes off the front of what is left.
@@ -149,34 +162,30 @@ unsafe impl<V: IoVectoredBuf> Op for SendVectored<V> {
     const NAME: &'static str = "sendmsg";
     const CANCEL_ON_DROP: bool = false;
 
-    fn prepare(&mut self) -> Step {
-        if let Some(answer) = broken(&self.fd) {
-            return Step::Done(answer);
-        }
-        let rest = &mut self.parts[self.first..];
-        if rest.is_empty() {
-            return Step::Done(Completion::made_up(0));
-        }
-        self.message.msg_iov = rest.as_mut_ptr();
-        self.message.msg_iovlen = rest.len().min(MOST_PARTS);
-        let entry = opcode::SendMsg::new(types::Fd(self.fd.as_raw_fd()), &raw const self.message);
-        Step::Submit(entry.flags(flags(self.extent) as u32).build().into())
+    unsafe fn prepare(&mut self, _: &Driver) -> Step {
+        let part = |index| {
+            let bytes = IoVectoredBuf::part(&self.bufs, index).as_bytes();
+            libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
+        };
+        // Here and not before, as the buffers move no more.
+        self.parts = (0..self.bufs.count()).map(part).filter(|part| part.iov_len > 0).collect();
+        self.send_rest()
     }
 
-    fn step(&mut self, completion: Completion) -> Step {
+    unsafe fn step(&mut self, completion: Completion) -> Step {
         match outcome(&self.fd, completion) {
             Outcome::Sent(count) => self.advance(count),
-            Outcome::Again => return self.prepare(),
+            Outcome::Again => return self.send_rest(),
             Outcome::Failed(errno) => return Step::Done(Completion::made_up(-errno)),
         }
         if self.extent == Extent::All && self.first < self.parts.len() {
-            self.prepare()
+            self.send_rest()
         } else {
             Step::Done(completion)
         }
     }
 
-    fn complete(self, answer: Completion) -> Self::Output {
+    unsafe fn complete(self, answer: Completion) -> Self::Output {
         (answer.value().map(|_| self.sent), self.bufs)
     }
 

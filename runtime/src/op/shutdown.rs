@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use io_uring::{opcode, types};
 
 use crate::fd::SharedFd;
-use crate::op::{Completion, Op, Step};
+use crate::op::{Completion, Driver, Op, Step};
 
 /// Shuts down one direction of a socket, or both (`IORING_OP_SHUTDOWN`). Dropping the future does not stop it.
 #[derive(Debug)]
@@ -36,11 +36,11 @@ unsafe impl Op for Shutdown {
     const NAME: &'static str = "shutdown";
     const CANCEL_ON_DROP: bool = false;
 
-    fn prepare(&mut self) -> Step {
+    unsafe fn prepare(&mut self, _: &Driver) -> Step {
         Step::Submit(opcode::Shutdown::new(types::Fd(self.fd.as_raw_fd()), self.how).build().into())
     }
 
-    fn complete(self, answer: Completion) -> io::Result<()> {
+    unsafe fn complete(self, answer: Completion) -> io::Result<()> {
         answer.value().map(drop)
     }
 }

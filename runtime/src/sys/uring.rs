@@ -20,6 +20,8 @@ use std::time::Duration;
 pub(crate) const ENTER_GETEVENTS: u32 = 1 << 0;
 /// `enter`: wake the kernel's polling thread (SQPOLL).
 pub(crate) const ENTER_SQ_WAKEUP: u32 = 1 << 1;
+/// `enter`: wait until the polling thread has made room in the submission queue.
+pub(crate) const ENTER_SQ_WAIT: u32 = 1 << 2;
 /// `enter`: the argument is an `io_uring_getevents_arg`, not a signal mask. Since 5.11.
 pub(crate) const ENTER_EXT_ARG: u32 = 1 << 3;
 /// `enter`: `fd` is an index from [`register_ring_fd`], of this thread. Since 5.18.

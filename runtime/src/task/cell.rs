@@ -18,6 +18,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use crate::driver::wake;
 use crate::task::{Id, JoinError, Joinable};
 
 /// A task, whatever its future and output are.
@@ -91,9 +92,8 @@ impl<F: Future> TaskCell<F> {
         self.ended.set(true);
         *self.output.borrow_mut() = Some(output);
         if let Some(joiner) = self.joiner.take() {
-            joiner.wake();
+            wake(joiner);
         }
-        // Nobody else has the cell: what the task made is dropped here, with the task's own protection against panics.
     }
 }
 

@@ -7,9 +7,10 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::context;
+use crate::driver;
 
 pub use crate::executor::poll_budget;
 pub(crate) use crate::task::cell::{Task, TaskCell};
@@ -86,6 +87,11 @@ pub fn id() -> Id {
 /// ```
 pub async fn yield_now() {
     YieldNow { yielded: false }.await;
+}
+
+/// Wakes a waker that may be anybody's code: a panic of it ends here, so that those who come after it are woken, too.
+pub fn wake(waker: Waker) {
+    driver::wake(waker);
 }
 
 struct YieldNow {

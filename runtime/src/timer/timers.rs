@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::context;
-use crate::driver::wake;
+use crate::driver::{shield, wake};
 use crate::timer::Instant;
 use crate::timer::wheel::{TimerKey, Wheel};
 
@@ -20,11 +20,13 @@ pub(crate) struct Timers {
     wheel: RefCell<Wheel<Waker>>,
     /// The wakers of the timers that are due; kept for its capacity.
     due: Cell<Vec<Waker>>,
+    /// The runtime is gone: nothing in this wheel fires, and nothing is put into it.
+    closed: Cell<bool>,
 }
 
 impl Timers {
     pub(crate) fn new() -> Self {
-        Self { wheel: RefCell::new(Wheel::new()), due: Cell::new(Vec::new()) }
+        Self { wheel: RefCell::new(Wheel::new()), due: Cell::new(Vec::new()), closed: Cell::new(false) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -52,10 +54,11 @@ impl Timers {
         Some(deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Drops all timers: nobody will wait for them any more.
-    pub(crate) fn clear(&self) {
+    /// The runtime is gone: drops the wakers of all timers. One that is polled on another runtime goes on there.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
         let wheel = self.wheel.replace(Wheel::new());
-        drop(wheel);
+        shield(|| drop(wheel));
     }
 }
 
@@ -125,13 +128,24 @@ impl Timer {
     pub fn is_elapsed(&self) -> bool {
         match self.state {
             State::Idle => !self.deadline.is_never() && Instant::now() >= self.deadline,
-            State::Waiting(key) => self.timers.wheel.borrow_mut().payload_mut(key).is_none(),
+            State::Waiting(key) if !self.timers.closed.get() => {
+                self.timers.wheel.borrow_mut().payload_mut(key).is_none()
+            }
+            State::Waiting(_) => Instant::now() >= self.deadline,
             State::Elapsed => true,
         }
     }
 
     /// Ready once the deadline has passed, from then on at every call; never early.
+    ///
+    /// # Panics
+    ///
+    /// Where the timer's runtime is gone and there is no other one.
     pub fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.timers.closed.get() && !matches!(self.state, State::Elapsed) {
+            self.state = State::Idle;
+            self.timers = context::with(|core| Rc::clone(&core.timers));
+        }
         let waiting = match self.state {
             State::Elapsed => return Poll::Ready(()),
             State::Idle if self.deadline.is_never() => return Poll::Pending,
@@ -169,7 +183,10 @@ impl Timer {
 
     /// Leaves the wheel.
     fn leave(&mut self) {
-        if let State::Waiting(key) = std::mem::replace(&mut self.state, State::Idle) {
+        // A key of the old wheel means nothing to the one that took its place.
+        if let State::Waiting(key) = std::mem::replace(&mut self.state, State::Idle)
+            && !self.timers.closed.get()
+        {
             let waker = self.timers.wheel.borrow_mut().cancel(key);
             drop(waker);
         }
