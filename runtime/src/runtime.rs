@@ -183,13 +183,15 @@ impl Core {
         Running { core: self, was_running, _current: Current::new(self), _entered: Entered::new(&self.executor) }
     }
 
-    /// Run ready tasks, fire due timers, enter the kernel, dispatch what it answers: each in bounded measure.
+    /// Do what other threads ask, run ready tasks, fire due timers, enter the kernel, dispatch what it answers: each in
+    /// bounded measure.
     fn turn(&self) {
-        self.executor.run(self.poll_budget);
-        self.fire_timers();
+        // First, so that a task which was aborted from elsewhere is not polled once more.
         if self.executor.has_mail() {
             self.executor.open_mail();
         }
+        self.executor.run(self.poll_budget);
+        self.fire_timers();
         let wait = self.how_long();
         if wait != Wait::No {
             self.executor.counters.parks.add(1);
@@ -264,7 +266,7 @@ impl Core {
 
     /// Drops the tasks, then ends the operations. Does nothing the second time.
     fn shut_down(&self, deadline: Duration) -> ShutdownReport {
-        if self.executor.is_closed() {
+        if self.executor.is_closing() {
             return ShutdownReport::default();
         }
         let start = Instant::now();

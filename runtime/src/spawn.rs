@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use crate::context;
 use crate::executor::Executor;
-use crate::task::{Id, JoinHandle, Task, TaskCell};
+use crate::task::{Id, JoinHandle, TaskCell};
 
 /// Runs a future as a task of its own on this thread, which begins at once, whether or not the handle is awaited.
 ///
@@ -48,10 +48,9 @@ where
 {
     let id = Id::next();
     if executor.is_closed() {
-        // The runtime is being shut down: the task ends before it begins.
-        let task = TaskCell::new(id, executor.root().bits(), location, future);
-        task.cancel();
-        return JoinHandle::new(task);
+        // The task ends before it begins.
+        executor.refuse(future);
+        return JoinHandle::new(TaskCell::<F>::refused(id, executor.root().bits(), location));
     }
     JoinHandle::new(executor.spawn(|key| TaskCell::new(id, key.bits(), location, future)))
 }

@@ -37,11 +37,22 @@ pub(crate) struct Executor {
     root_woken: Cell<bool>,
     /// The task that is being polled.
     running: Cell<Option<Id>>,
-    /// No task is taken any more.
-    closed: Cell<bool>,
+    phase: Cell<Phase>,
+    /// How deep destructors of refused tasks are spawning the next one, which is refused, too.
+    refusing: Cell<u32>,
     /// What the task that runs may still do before it has to let others run.
     pub(crate) budget: Budget,
     pub(crate) counters: ExecutorCounters,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Tasks are being ended; one that is spawned meanwhile is ended in its turn.
+    Closing,
+    /// No task is taken any more.
+    Closed,
 }
 
 #[derive(Default)]
@@ -83,7 +94,8 @@ impl Executor {
             deferred: RefCell::new(Vec::new()),
             root_woken: Cell::new(false),
             running: Cell::new(None),
-            closed: Cell::new(false),
+            phase: Cell::new(Phase::Open),
+            refusing: Cell::new(0),
             budget: Budget::new(),
             counters: ExecutorCounters::default(),
         };
@@ -118,8 +130,26 @@ impl Executor {
         self.root_woken.replace(false)
     }
 
+    /// The end has begun.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.phase.get() != Phase::Open
+    }
+
+    /// No task is taken any more.
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get()
+        self.phase.get() == Phase::Closed
+    }
+
+    /// Drops a future that came too late to be a task. Its destructor may spawn another one, and so on: where that goes
+    /// too deep, the future is leaked instead.
+    pub(crate) fn refuse<F>(&self, future: F) {
+        let depth = self.refusing.get();
+        if depth >= MOST_REFUSALS {
+            return std::mem::forget(future);
+        }
+        self.refusing.set(depth + 1);
+        shield(|| drop(future));
+        self.refusing.set(depth);
     }
 
     /// Reserves a place, has a task made for it, and puts it into the queue.
@@ -293,13 +323,17 @@ impl Executor {
         }
     }
 
-    /// Ends all tasks, also those that are spawned meanwhile. How many.
+    /// Ends all tasks, also those that are spawned meanwhile, unless that has no end. How many.
     pub(crate) fn shut_down(&self) -> usize {
-        self.closed.set(true);
+        self.phase.set(Phase::Closing);
+        let most = self.tasks().saturating_add(MOST_LATE);
         let mut ended = 0;
         let mut position = 0;
         while self.tasks() > 0 {
-            // Round and round, because destructors may join, wake and end others; none is spawned any more.
+            if ended >= most {
+                self.phase.set(Phase::Closed);
+            }
+            // Round and round, because destructors may spawn, join, wake and end others.
             position = if position < self.table.borrow().entries.len() { position } else { 0 };
             let index = FIRST_TASK + position as u32;
             position += 1;
@@ -312,6 +346,7 @@ impl Executor {
             self.remove(index);
             ended += 1;
         }
+        self.phase.set(Phase::Closed);
         self.ready.borrow_mut().clear();
         let deferred = self.deferred.take();
         shield(|| drop(deferred));
@@ -343,6 +378,11 @@ impl fmt::Debug for Executor {
         f.debug_struct("Executor").field("tasks", &self.tasks()).finish_non_exhaustive()
     }
 }
+
+/// Tasks that are ended beyond those that were there when the end began.
+const MOST_LATE: usize = 1_000_000;
+/// See [`Executor::refuse`].
+const MOST_REFUSALS: u32 = 16;
 
 /// Aborts a task, from whatever thread.
 pub(crate) fn abort(key: u64, id: Id) {

@@ -18,7 +18,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use crate::driver::wake;
+use crate::driver::{shield, wake};
 use crate::task::{Id, JoinError, Joinable};
 
 /// A task, whatever its future and output are.
@@ -52,14 +52,29 @@ pub(crate) struct TaskCell<F: Future> {
 
 impl<F: Future> TaskCell<F> {
     pub(crate) fn new(id: Id, key: u64, location: &'static Location<'static>, future: F) -> Rc<Self> {
+        Self::with(id, key, location, Some(future), None)
+    }
+
+    /// A task whose runtime took no more.
+    pub(crate) fn refused(id: Id, key: u64, location: &'static Location<'static>) -> Rc<Self> {
+        Self::with(id, key, location, None, Some(Err(JoinError::cancelled(id))))
+    }
+
+    fn with(
+        id: Id,
+        key: u64,
+        location: &'static Location<'static>,
+        future: Option<F>,
+        output: Option<Result<F::Output, JoinError>>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             id,
             location,
             key,
-            future: UnsafeCell::new(Some(future)),
+            future: UnsafeCell::new(future),
             busy: Cell::new(false),
-            output: RefCell::new(None),
-            ended: Cell::new(false),
+            ended: Cell::new(output.is_some()),
+            output: RefCell::new(output),
             joiner: Cell::new(None),
         })
     }
@@ -115,8 +130,15 @@ impl<F: Future> Task for TaskCell<F> {
         };
         // The future is dropped before its output shows, so that whoever joins finds everything released.
         match (self.drop_future(), output) {
-            (Err(payload), Ok(_)) => self.end(Err(JoinError::panic(self.id, payload))),
-            (_, output) => self.end(output),
+            (Err(payload), Ok(output)) => {
+                shield(|| drop(output));
+                self.end(Err(JoinError::panic(self.id, payload)));
+            }
+            (dropped, output) => {
+                // The first panic is the one to be told.
+                shield(|| drop(dropped));
+                self.end(output);
+            }
         }
         true
     }
