@@ -19,8 +19,8 @@ use crate::op::{Close, submit_to};
 /// be made, asked for its options, and dropped.
 #[derive(Clone)]
 pub struct SharedFd(
-    /// `None` only while it is being dropped.
-    Option<Rc<Descriptor>>,
+    /// Dropped by hand, so that something can be done after it.
+    ManuallyDrop<Rc<Descriptor>>,
 );
 
 struct Descriptor {
@@ -40,7 +40,7 @@ struct Descriptor {
 impl SharedFd {
     /// Takes ownership of a descriptor, which is to be a blocking one; see [`adopt`](Self::adopt).
     pub fn new(fd: OwnedFd) -> Self {
-        Self(Some(Rc::new(Descriptor {
+        Self(ManuallyDrop::new(Rc::new(Descriptor {
             fd: ManuallyDrop::new(fd),
             is_closed: Cell::new(false),
             driver: OnceCell::new(),
@@ -50,7 +50,7 @@ impl SharedFd {
     }
 
     fn descriptor(&self) -> &Rc<Descriptor> {
-        self.0.as_ref().expect("taken out only by `drop`")
+        &self.0
     }
 
     /// The driver of its operations; that of the current runtime, if there has been none yet.
@@ -140,7 +140,9 @@ impl SharedFd {
 
 impl Drop for SharedFd {
     fn drop(&mut self) {
-        let Some(descriptor) = self.0.take() else { return };
+        #[expect(unsafe_code, reason = "what was shared is dropped by hand")]
+        // SAFETY: this is the drop, and `self.0` is not used afterwards.
+        let descriptor = unsafe { ManuallyDrop::take(&mut self.0) };
         // The one that is left may be waiting for that: it is woken when it really is the only one.
         let closer = if Rc::strong_count(&descriptor) == 2 { descriptor.closer.take() } else { None };
         drop(descriptor);

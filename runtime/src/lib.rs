@@ -27,6 +27,7 @@ mod context;
 mod driver;
 mod executor;
 pub mod fd;
+mod finish;
 mod kernel;
 mod metrics;
 pub mod op;

@@ -80,6 +80,7 @@ impl Runtime {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let running = self.core.enter();
+        self.core.driver.watch_over_lanes();
         let output = {
             let mut future = pin!(future);
             let waker = self.core.executor.root().waker();

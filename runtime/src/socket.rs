@@ -66,6 +66,12 @@ impl SharedFd {
         socket::peer_address(self.as_fd())
     }
 
+    /// Whether a TCP socket has no connection any more, not even the rest of one: after a reset, or after both ends have
+    /// shut down.
+    pub fn is_torn_down(&self) -> bool {
+        socket::is_torn_down(self.as_fd())
+    }
+
     /// Sets an option.
     ///
     /// # Errors

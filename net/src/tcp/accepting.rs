@@ -93,6 +93,7 @@ impl Accepting {
         if let Some(errno) = self.error.take() {
             return Poll::Ready(Err(io::Error::from_raw_os_error(errno)));
         }
+        self.fd.driver().assert_running("accept");
         place.wait(cx);
         match self.back_off.get() {
             BackOff::Off => self.arm(),

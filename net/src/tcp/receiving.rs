@@ -102,6 +102,9 @@ impl Drop for Arrived<'_> {
 pub(crate) trait Receiver: RecvSink {
     fn fd(&self) -> &SharedFd;
     fn receiving(&self) -> &Receiving;
+
+    /// Whether what looks like the end of the stream is a reset.
+    fn is_reset(&self) -> bool;
 }
 
 impl Receiving {
@@ -198,6 +201,7 @@ impl Receiving {
     fn poll_end<R: Receiver>(owner: &Rc<R>, cx: &mut Context<'_>, place: &Place<'_>) -> Poll<io::Result<()>> {
         let this = owner.receiving();
         if this.end.get() == End::Open {
+            owner.fd().driver().assert_running("recv");
             place.wait(cx);
             Self::arm(owner);
         }
@@ -338,11 +342,7 @@ impl Receiving {
             ended => drop(ended),
         }
         match end {
-            RecvEnd::EndOfStream => this.finish(match owner.fd().send_error() {
-                // The reset was told to the sender, and after that the kernel calls it an orderly end.
-                Some(error) if error.raw_os_error() == Some(RESET) => End::Failed(RESET),
-                _ => End::Stream,
-            }),
+            RecvEnd::EndOfStream => this.finish(if owner.is_reset() { End::Failed(RESET) } else { End::Stream }),
             RecvEnd::Failed(errno) => this.finish(End::Failed(errno)),
             RecvEnd::NoBuffers if !this.is_closed.get() && !this.waiters.is_empty() => Self::arm_single(owner),
             // Nobody waits for bytes now; whoever comes arms it again.

@@ -1,18 +1,15 @@
 //! The stream.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
-use std::task::Poll;
 
 use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, RecvBuf, spare, spare_vectored};
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{self, Connect, Lane, Rearm, RecvEnd, RecvSink, Send, SendVectored, submit_to};
-use quoit_runtime::spawn;
-use quoit_runtime::task::yield_now;
-use quoit_runtime::timer::{Instant, Timer};
 
 use crate::addr::{ToSocketAddrs, resolve};
 use crate::tcp::receiving::{Receiver, Receiving};
@@ -52,6 +49,8 @@ struct Shared {
     receiving: Receiving,
     /// The order of the writes.
     sending: Lane,
+    /// The sending side has been shut down by us, or is about to be.
+    is_sending_shut: Cell<bool>,
 }
 
 impl Receiver for Shared {
@@ -61,6 +60,13 @@ impl Receiver for Shared {
 
     fn receiving(&self) -> &Receiving {
         &self.receiving
+    }
+
+    fn is_reset(&self) -> bool {
+        // Where a send was told of the reset, or had brought out a part by then and swallowed it, the kernel has nothing
+        // left to tell a receive, and calls it an orderly end. After that a connection that still could send is half open.
+        let may_have_hidden_it = self.fd.send_error().is_some() || !self.sending.is_idle();
+        may_have_hidden_it && !self.is_sending_shut.get() && self.fd.is_torn_down()
     }
 }
 
@@ -76,7 +82,14 @@ impl RecvSink for Shared {
 
 impl TcpStream {
     pub(crate) fn from_fd(fd: SharedFd) -> Self {
-        Self { shared: Rc::new(Shared { fd, receiving: Receiving::default(), sending: Lane::new() }) }
+        Self {
+            shared: Rc::new(Shared {
+                fd,
+                receiving: Receiving::default(),
+                sending: Lane::new(),
+                is_sending_shut: Cell::new(false),
+            }),
+        }
     }
 
     pub(crate) fn fd(&self) -> &SharedFd {
@@ -296,7 +309,10 @@ impl TcpStream {
         let op = op::Shutdown::new(self.shared.fd.clone(), how);
         match how {
             Shutdown::Read => submit_to(self.shared.fd.driver(), None, op).await,
-            Shutdown::Write | Shutdown::Both => self.send(op).await,
+            Shutdown::Write | Shutdown::Both => {
+                self.shared.is_sending_shut.set(true);
+                self.send(op).await
+            }
         }
     }
 
@@ -308,22 +324,31 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// The error that broke a write, if there was one; else those of
+    /// The error that broke a write, if there was one; `TimedOut` where the peer did not take what was written before
+    /// [`Builder::close_deadline`](quoit_runtime::Builder::close_deadline); else those of
     /// [`close(2)`](https://man7.org/linux/man-pages/man2/close.2.html).
     ///
     /// # Panics
     ///
     /// Outside a runtime.
     pub async fn close(self) -> io::Result<()> {
-        let shared = Rc::clone(&self.shared);
-        drop(self);
-        poll_fn(|cx| shared.sending.poll_idle(cx)).await;
-        let failed = shared.fd.send_error();
+        self.shared.receiving.close();
+        let was_cut_off = match self.shared.fd.bound_driver() {
+            Some(driver) => driver.finish(&self.shared.sending).await,
+            None => false,
+        };
+        let failed = self.shared.fd.send_error();
         // The receive that was cancelled still names the descriptor.
-        let fd = shared.fd.clone();
-        drop(shared);
+        let fd = self.shared.fd.clone();
+        drop(self);
         let closed = fd.close().await;
-        failed.map_or(closed, Err)
+        match failed {
+            Some(error) => Err(error),
+            None if was_cut_off => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "the peer did not take what was written"))
+            }
+            None => closed,
+        }
     }
 
     /// The address at this end.
@@ -358,31 +383,10 @@ impl TcpStream {
 impl Drop for TcpStream {
     fn drop(&mut self) {
         self.shared.receiving.close();
-        cut_off_later(&self.shared);
-    }
-}
-
-/// Sees to it that a peer which takes nothing does not hold the socket for ever.
-fn cut_off_later(shared: &Shared) {
-    let Some(driver) = shared.fd.bound_driver().filter(|_| !shared.sending.is_idle()) else { return };
-    if !driver.is_running() {
-        // No task can watch over it; the runtime's shutdown, or its next turns, end the write.
-        return;
-    }
-    let (driver, sending) = (Rc::clone(driver), shared.sending.clone());
-    let mut deadline = Timer::new(Instant::now() + driver.close_deadline());
-    drop(spawn(async move {
-        poll_fn(|cx| match sending.poll_idle(cx) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => deadline.poll_elapsed(cx),
-        })
-        .await;
-        // One write after another, as each that ends lets the next one begin.
-        while !sending.is_idle() {
-            driver.cancel_active(&sending);
-            yield_now().await;
+        if let Some(driver) = self.shared.fd.bound_driver() {
+            driver.finish_later(&self.shared.sending);
         }
-    }));
+    }
 }
 
 impl AsFd for TcpStream {

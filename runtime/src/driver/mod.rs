@@ -78,6 +78,8 @@ pub struct Driver {
     close_deadline: Duration,
     /// Turns are running: whatever is pushed will be submitted at the end of one.
     running: Cell<bool>,
+    /// Lanes whose socket was dropped outside of `block_on`, where no task can watch over them; see `finish.rs`.
+    pub(crate) unwatched: RefCell<Vec<Lane>>,
     /// No new operation is taken any more.
     closed: Cell<bool>,
     /// The poll of the wake descriptor is with the kernel.
@@ -100,6 +102,7 @@ impl Driver {
             pool_config,
             close_deadline,
             running: Cell::new(false),
+            unwatched: RefCell::new(Vec::new()),
             closed: Cell::new(false),
             watching: Cell::new(false),
             wake_descriptor: Cell::new(None),
@@ -148,12 +151,7 @@ impl Driver {
         if self.closed.get() {
             return None;
         }
-        assert!(
-            self.running.get(),
-            "{}: the runtime that this socket or file belongs to is not running: operations are awaited inside its own \
-             `block_on`",
-            kind.name,
-        );
+        self.assert_running(kind.name);
         if let Some(lane) = lane {
             assert!(lane.join(self.id), "{}: a lane orders the operations of one runtime", kind.name);
         }
@@ -169,6 +167,17 @@ impl Driver {
         let ended = self.prepare(key);
         self.advance(ended);
         Some(key)
+    }
+
+    /// # Panics
+    ///
+    /// Where the driver's runtime is not running: what somebody is about to wait for could never come.
+    pub fn assert_running(&self, what: &str) {
+        assert!(
+            self.running.get() || self.closed.get(),
+            "{what}: the runtime that this socket or file belongs to is not running: operations are awaited inside its own \
+             `block_on`",
+        );
     }
 
     /// Looks for the answer of an op; registers who waits for it.

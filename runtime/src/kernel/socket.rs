@@ -36,6 +36,11 @@ fn internet(address: socket2::SockAddr) -> io::Result<SocketAddr> {
     address.as_socket().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an internet socket"))
 }
 
+/// Whether a TCP socket has no connection any more, not even the rest of one.
+pub(crate) fn is_torn_down(fd: BorrowedFd<'_>) -> bool {
+    crate::sys::tcp::is_closed(fd)
+}
+
 /// Descriptors from outside may be non-blocking; ours are not, see [`tcp`].
 pub(crate) fn set_blocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     SockRef::from(&fd).set_nonblocking(false)

@@ -2,20 +2,20 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 
-use io_uring::{opcode, types};
+use io_uring::opcode;
 use socket2::SockAddr;
 
 use crate::fd::SharedFd;
-use crate::op::{Completion, Driver, Op, Step};
+use crate::op::{Completion, Driver, Op, Step, target_of};
 
 /// Connects a socket (`IORING_OP_CONNECT`).
 ///
 /// A connect that was cancelled goes on in the kernel all the same, so its socket is of no further use: the owner drops it.
 #[derive(Debug)]
 pub struct Connect {
-    fd: SharedFd,
+    /// Until the op has ended.
+    fd: Option<SharedFd>,
     /// Read by the kernel when the entry is submitted, which may be later than `prepare`.
     address: SockAddr,
 }
@@ -23,7 +23,7 @@ pub struct Connect {
 impl Connect {
     /// Connects `fd` to an address.
     pub fn new(fd: SharedFd, address: SocketAddr) -> Self {
-        Self { fd, address: address.into() }
+        Self { fd: Some(fd), address: address.into() }
     }
 }
 
@@ -35,12 +35,16 @@ unsafe impl Op for Connect {
     const NAME: &'static str = "connect";
 
     unsafe fn prepare(&mut self, _: &Driver) -> Step {
-        let fd = types::Fd(self.fd.as_raw_fd());
+        let fd = target_of(&self.fd);
         Step::Submit(opcode::Connect::new(fd, self.address.as_ptr().cast(), self.address.len()).build().into())
     }
 
     unsafe fn complete(self, answer: Completion) -> io::Result<()> {
         answer.value().map(drop)
+    }
+
+    fn release(&mut self) {
+        self.fd = None;
     }
 
     fn bytes(&self) -> usize {

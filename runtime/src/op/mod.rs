@@ -22,9 +22,13 @@ mod send;
 mod shutdown;
 
 use std::mem::{align_of, size_of};
+use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 
+use io_uring::types;
+
 use crate::driver::slots::{Memory, OpKey, OpKind, Slots};
+use crate::fd::SharedFd;
 use crate::kernel::Cqe;
 
 pub use crate::driver::lane::Lane;
@@ -106,10 +110,19 @@ pub unsafe trait Op: Sized + 'static {
         let _ = answer;
     }
 
+    /// The op has ended, and its answer may wait for ever to be taken: lets go of what the answer doesn't need, such as the
+    /// descriptor, whose owner may want to close it.
+    fn release(&mut self) {}
+
     /// How many bytes of memory the kernel may touch, for the report of a shutdown that had to leak them.
     fn bytes(&self) -> usize {
         0
     }
+}
+
+/// The descriptor of an op that has not ended, as an entry names it.
+fn target_of(fd: &Option<SharedFd>) -> types::Fd {
+    types::Fd(fd.as_ref().expect("an op has its descriptor until it has ended").as_raw_fd())
 }
 
 /// Whether ops of this type fit into a slot; others live in a box, and the box in the slot.
@@ -178,14 +191,24 @@ unsafe fn prepare<T: Op>(memory: NonNull<Memory>, driver: &Driver) -> Step {
     // SAFETY: the slot's kind is that of `T`, and the slot is busy on our behalf.
     let op = unsafe { op_in::<T>(memory) };
     // SAFETY: the driver calls this once, for the op in its slot.
-    unsafe { op.prepare(driver) }
+    let step = unsafe { op.prepare(driver) };
+    released(op, step)
+}
+
+/// Tells an op that has ended to let go.
+fn released<T: Op>(op: &mut T, step: Step) -> Step {
+    if let Step::Done(_) = step {
+        op.release();
+    }
+    step
 }
 
 unsafe fn step<T: Op>(memory: NonNull<Memory>, completion: Cqe) -> Step {
     // SAFETY: the slot's kind is that of `T`, and the slot is busy on our behalf.
     let op = unsafe { op_in::<T>(memory) };
     // SAFETY: the driver found the slot by the completion's key.
-    unsafe { op.step(completion) }
+    let step = unsafe { op.step(completion) };
+    released(op, step)
 }
 
 unsafe fn discard<T: Op>(slots: &Slots, key: OpKey, answer: Cqe) {

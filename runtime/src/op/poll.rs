@@ -1,30 +1,30 @@
 //! Waiting until a descriptor is ready.
 
 use std::io;
-use std::os::fd::AsRawFd;
 
-use io_uring::{opcode, types};
+use io_uring::opcode;
 
 use crate::fd::SharedFd;
-use crate::op::{Completion, Driver, Op, Step};
+use crate::op::{Completion, Driver, Op, Step, target_of};
 
 /// Waits once until one of `events` (`POLLIN` and its kind, see
 /// [`poll(2)`](https://man7.org/linux/man-pages/man2/poll.2.html)) holds (`IORING_OP_POLL_ADD`). Answers the events that do.
 #[derive(Debug)]
 pub struct PollOnce {
-    fd: SharedFd,
+    /// Until the op has ended.
+    fd: Option<SharedFd>,
     events: u32,
 }
 
 impl PollOnce {
     /// Waits until `fd` can be read from, or has come to an end or an error.
     pub fn readable(fd: SharedFd) -> Self {
-        Self { fd, events: (libc::POLLIN | libc::POLLRDHUP) as u32 }
+        Self { fd: Some(fd), events: (libc::POLLIN | libc::POLLRDHUP) as u32 }
     }
 
     /// Waits until `fd` can be written to, or has come to an error.
     pub fn writable(fd: SharedFd) -> Self {
-        Self { fd, events: libc::POLLOUT as u32 }
+        Self { fd: Some(fd), events: libc::POLLOUT as u32 }
     }
 }
 
@@ -36,10 +36,14 @@ unsafe impl Op for PollOnce {
     const NAME: &'static str = "poll";
 
     unsafe fn prepare(&mut self, _: &Driver) -> Step {
-        Step::Submit(opcode::PollAdd::new(types::Fd(self.fd.as_raw_fd()), self.events).build().into())
+        Step::Submit(opcode::PollAdd::new(target_of(&self.fd), self.events).build().into())
     }
 
     unsafe fn complete(self, answer: Completion) -> io::Result<u32> {
         answer.value()
+    }
+
+    fn release(&mut self) {
+        self.fd = None;
     }
 }

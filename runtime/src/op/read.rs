@@ -1,19 +1,18 @@
 //! Reading a file at a place.
 #![allow(unsafe_code, reason = "ops answer for the memory that they name, and take over what the kernel wrote")]
 
-use std::os::fd::AsRawFd;
-
-use io_uring::{opcode, types};
+use io_uring::opcode;
 
 use crate::buf::{BufResult, IoBufMut, commit, target};
 use crate::fd::SharedFd;
-use crate::op::{Completion, Driver, Op, Step};
+use crate::op::{Completion, Driver, Op, Step, target_of};
 
 /// Reads from a file at an offset (`IORING_OP_READ`, as
 /// [`pread(2)`](https://man7.org/linux/man-pages/man2/pread.2.html)). Answers the count of bytes; 0 is the end of the file.
 #[derive(Debug)]
 pub struct ReadAt<B: IoBufMut> {
-    fd: SharedFd,
+    /// Until the op has ended.
+    fd: Option<SharedFd>,
     buf: B,
     offset: u64,
 }
@@ -21,7 +20,7 @@ pub struct ReadAt<B: IoBufMut> {
 impl<B: IoBufMut> ReadAt<B> {
     /// Reads into the spare room of `buf`.
     pub fn new(fd: SharedFd, buf: B, offset: u64) -> Self {
-        Self { fd, buf, offset }
+        Self { fd: Some(fd), buf, offset }
     }
 }
 
@@ -37,7 +36,7 @@ unsafe impl<B: IoBufMut> Op for ReadAt<B> {
             // The kernel would answer 0, which looks like the end of the file.
             return Step::Done(Completion::made_up(-libc::EINVAL));
         }
-        let entry = opcode::Read::new(types::Fd(self.fd.as_raw_fd()), pointer, room).offset(self.offset);
+        let entry = opcode::Read::new(target_of(&self.fd), pointer, room).offset(self.offset);
         Step::Submit(entry.build().into())
     }
 
@@ -47,6 +46,10 @@ unsafe impl<B: IoBufMut> Op for ReadAt<B> {
             unsafe { commit(&mut self.buf, count as usize) }
         });
         (result, self.buf)
+    }
+
+    fn release(&mut self) {
+        self.fd = None;
     }
 
     fn bytes(&self) -> usize {

@@ -5,13 +5,12 @@
 //! first error ends the sending side: it is latched in the descriptor, and every later send answers it.
 
 use std::fmt;
-use std::os::fd::AsRawFd;
 
-use io_uring::{opcode, types};
+use io_uring::opcode;
 
 use crate::buf::{BufResult, IoBuf, IoVectoredBuf, sqe_len};
 use crate::fd::SharedFd;
-use crate::op::{Completion, Driver, Op, Step};
+use crate::op::{Completion, Driver, Op, Step, target_of};
 
 /// How much of the buffer a send is to bring out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +23,8 @@ enum Extent {
 
 /// Sends a buffer (`IORING_OP_SEND`). Answers the count of bytes sent.
 pub struct Send<B: IoBuf> {
-    fd: SharedFd,
+    /// Until the op has ended.
+    fd: Option<SharedFd>,
     buf: B,
     /// How much is out. Less than the length while the op is in the kernel.
     sent: usize,
@@ -34,23 +34,23 @@ pub struct Send<B: IoBuf> {
 impl<B: IoBuf> Send<B> {
     /// Sends as much of the buffer as the kernel takes at once.
     pub fn some(fd: SharedFd, buf: B) -> Self {
-        Self { fd, buf, sent: 0, extent: Extent::Some }
+        Self { fd: Some(fd), buf, sent: 0, extent: Extent::Some }
     }
 
     /// Sends the whole buffer.
     pub fn all(fd: SharedFd, buf: B) -> Self {
-        Self { fd, buf, sent: 0, extent: Extent::All }
+        Self { fd: Some(fd), buf, sent: 0, extent: Extent::All }
     }
 
     fn send_rest(&mut self) -> Step {
-        if let Some(answer) = broken(&self.fd) {
+        if let Some(answer) = broken(self.fd.as_ref()) {
             return Step::Done(answer);
         }
         let rest = &self.buf.as_bytes()[self.sent..];
         if rest.is_empty() {
             return Step::Done(Completion::made_up(0));
         }
-        let entry = opcode::Send::new(types::Fd(self.fd.as_raw_fd()), rest.as_ptr(), sqe_len(rest.len()));
+        let entry = opcode::Send::new(target_of(&self.fd), rest.as_ptr(), sqe_len(rest.len()));
         Step::Submit(entry.flags(flags(self.extent)).build().into())
     }
 }
@@ -68,7 +68,7 @@ unsafe impl<B: IoBuf> Op for Send<B> {
     }
 
     unsafe fn step(&mut self, completion: Completion) -> Step {
-        match outcome(&self.fd, completion) {
+        match outcome(self.fd.as_ref(), completion) {
             Outcome::Sent(count) => self.sent = (self.sent + count).min(self.buf.len()),
             Outcome::Again => return self.send_rest(),
             Outcome::Failed(errno) => return Step::Done(Completion::made_up(-errno)),
@@ -78,6 +78,10 @@ unsafe impl<B: IoBuf> Op for Send<B> {
 
     unsafe fn complete(self, answer: Completion) -> Self::Output {
         (answer.value().map(|_| self.sent), self.buf)
+    }
+
+    fn release(&mut self) {
+        self.fd = None;
     }
 
     fn bytes(&self) -> usize {
@@ -93,7 +97,8 @@ impl<B: IoBuf> fmt::Debug for Send<B> {
 
 /// Sends several buffers as one (`IORING_OP_SENDMSG`). Answers the count of bytes sent.
 pub struct SendVectored<V: IoVectoredBuf> {
-    fd: SharedFd,
+    /// Until the op has ended.
+    fd: Option<SharedFd>,
     bufs: V,
     /// What is left to send of each buffer, in order; those that are out are behind `first`. Filled when the op is in place.
     parts: Vec<libc::iovec>,
@@ -120,11 +125,11 @@ impl<V: IoVectoredBuf> SendVectored<V> {
         #[expect(unsafe_code, reason = "the struct has padding, and no other constructor")]
         // SAFETY: all zeroes are a valid, empty `msghdr`.
         let message = unsafe { std::mem::zeroed() };
-        Self { fd, bufs, parts: Vec::new(), first: 0, message, sent: 0, extent }
+        Self { fd: Some(fd), bufs, parts: Vec::new(), first: 0, message, sent: 0, extent }
     }
 
     fn send_rest(&mut self) -> Step {
-        if let Some(answer) = broken(&self.fd) {
+        if let Some(answer) = broken(self.fd.as_ref()) {
             return Step::Done(answer);
         }
         let rest = &mut self.parts[self.first..];
@@ -133,7 +138,7 @@ impl<V: IoVectoredBuf> SendVectored<V> {
         }
         self.message.msg_iov = rest.as_mut_ptr();
         self.message.msg_iovlen = rest.len().min(MOST_PARTS);
-        let entry = opcode::SendMsg::new(types::Fd(self.fd.as_raw_fd()), &raw const self.message);
+        let entry = opcode::SendMsg::new(target_of(&self.fd), &raw const self.message);
         Step::Submit(entry.flags(flags(self.extent) as u32).build().into())
     }
 
@@ -173,7 +178,7 @@ unsafe impl<V: IoVectoredBuf> Op for SendVectored<V> {
     }
 
     unsafe fn step(&mut self, completion: Completion) -> Step {
-        match outcome(&self.fd, completion) {
+        match outcome(self.fd.as_ref(), completion) {
             Outcome::Sent(count) => self.advance(count),
             Outcome::Again => return self.send_rest(),
             Outcome::Failed(errno) => return Step::Done(Completion::made_up(-errno)),
@@ -189,6 +194,10 @@ unsafe impl<V: IoVectoredBuf> Op for SendVectored<V> {
         (answer.value().map(|_| self.sent), self.bufs)
     }
 
+    fn release(&mut self) {
+        self.fd = None;
+    }
+
     fn bytes(&self) -> usize {
         self.bufs.total_len()
     }
@@ -200,6 +209,11 @@ impl<V: IoVectoredBuf> fmt::Debug for SendVectored<V> {
     }
 }
 
+/// The ops of the hot path live inline in their slots: a message costs no allocation.
+const _: () = assert!(crate::op::is_inline::<Send<crate::buf::RecvBuf>>());
+const _: () = assert!(crate::op::is_inline::<Send<Vec<u8>>>());
+const _: () = assert!(crate::op::is_inline::<Send<crate::buf::Slice<Vec<u8>>>>());
+
 /// What a completion says of a send.
 enum Outcome {
     Sent(usize),
@@ -209,7 +223,7 @@ enum Outcome {
     Failed(i32),
 }
 
-fn outcome(fd: &SharedFd, completion: Completion) -> Outcome {
+fn outcome(fd: Option<&SharedFd>, completion: Completion) -> Outcome {
     let errno = match completion.result() {
         count @ 1.. => return Outcome::Sent(count as usize),
         // A send of at least one byte does not answer 0; if it did, trying again could go on for ever.
@@ -219,13 +233,15 @@ fn outcome(fd: &SharedFd, completion: Completion) -> Outcome {
     if matches!(errno, libc::EINTR | libc::EAGAIN) {
         return Outcome::Again;
     }
-    fd.latch_send_error(errno);
+    if let Some(fd) = fd {
+        fd.latch_send_error(errno);
+    }
     Outcome::Failed(errno)
 }
 
 /// The answer of a send on a socket whose sending side is broken.
-fn broken(fd: &SharedFd) -> Option<Completion> {
-    let error = fd.send_error()?;
+fn broken(fd: Option<&SharedFd>) -> Option<Completion> {
+    let error = fd?.send_error()?;
     Some(Completion::made_up(-error.raw_os_error().unwrap_or(libc::EPIPE)))
 }
 

@@ -2,17 +2,17 @@
 
 use std::io;
 use std::net;
-use std::os::fd::AsRawFd;
 
-use io_uring::{opcode, types};
+use io_uring::opcode;
 
 use crate::fd::SharedFd;
-use crate::op::{Completion, Driver, Op, Step};
+use crate::op::{Completion, Driver, Op, Step, target_of};
 
 /// Shuts down one direction of a socket, or both (`IORING_OP_SHUTDOWN`). Dropping the future does not stop it.
 #[derive(Debug)]
 pub struct Shutdown {
-    fd: SharedFd,
+    /// Until the op has ended.
+    fd: Option<SharedFd>,
     how: i32,
 }
 
@@ -24,7 +24,7 @@ impl Shutdown {
             net::Shutdown::Write => libc::SHUT_WR,
             net::Shutdown::Both => libc::SHUT_RDWR,
         };
-        Self { fd, how }
+        Self { fd: Some(fd), how }
     }
 }
 
@@ -37,10 +37,14 @@ unsafe impl Op for Shutdown {
     const CANCEL_ON_DROP: bool = false;
 
     unsafe fn prepare(&mut self, _: &Driver) -> Step {
-        Step::Submit(opcode::Shutdown::new(types::Fd(self.fd.as_raw_fd()), self.how).build().into())
+        Step::Submit(opcode::Shutdown::new(target_of(&self.fd), self.how).build().into())
     }
 
     unsafe fn complete(self, answer: Completion) -> io::Result<()> {
         answer.value().map(drop)
+    }
+
+    fn release(&mut self) {
+        self.fd = None;
     }
 }

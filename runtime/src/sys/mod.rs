@@ -3,4 +3,5 @@
 pub(crate) mod event;
 pub(crate) mod host;
 pub(crate) mod mapping;
+pub(crate) mod tcp;
 pub(crate) mod uring;
