@@ -28,6 +28,8 @@ struct Descriptor {
     fd: ManuallyDrop<OwnedFd>,
     /// Whether `fd` has been taken out.
     is_closed: Cell<bool>,
+    /// It is a socket: the entry that closes it never goes to a worker thread.
+    is_socket: bool,
     /// The driver of its operations, from the first one on.
     driver: OnceCell<Rc<Driver>>,
     /// The errno of the first send that failed for good; 0 while none has. What the socket would answer later may
@@ -40,9 +42,19 @@ struct Descriptor {
 impl SharedFd {
     /// Takes ownership of a descriptor, which is to be a blocking one; see [`adopt`](Self::adopt).
     pub fn new(fd: OwnedFd) -> Self {
+        Self::with(fd, false)
+    }
+
+    /// Takes ownership of a socket, which is to be a blocking one. Closing a socket is cheaper than closing other files.
+    pub fn of_socket(fd: OwnedFd) -> Self {
+        Self::with(fd, true)
+    }
+
+    fn with(fd: OwnedFd, is_socket: bool) -> Self {
         Self(ManuallyDrop::new(Rc::new(Descriptor {
             fd: ManuallyDrop::new(fd),
             is_closed: Cell::new(false),
+            is_socket,
             driver: OnceCell::new(),
             send_error: Cell::new(0),
             closer: Cell::new(None),
@@ -168,7 +180,7 @@ impl Drop for Descriptor {
         }
         let fd = self.take();
         match self.driver.get() {
-            Some(driver) => driver.close(fd),
+            Some(driver) => driver.close(fd, self.is_socket),
             None => drop(fd),
         }
     }

@@ -19,14 +19,14 @@ impl SharedFd {
     ///
     /// Those of [`socket(2)`](https://man7.org/linux/man-pages/man2/socket.2.html).
     pub fn tcp(family_of: SocketAddr) -> io::Result<Self> {
-        socket::tcp(family_of).map(Self::new)
+        socket::tcp(family_of).map(Self::of_socket)
     }
 
     /// Takes a socket from outside, whose operations are to wait in the kernel, also if it was non-blocking.
     pub fn adopt(fd: OwnedFd) -> Self {
         // Where the mode can't be changed it is no socket, and the first operation will say so.
         let _ = socket::set_blocking(fd.as_fd());
-        Self::new(fd)
+        Self::of_socket(fd)
     }
 
     /// Binds the socket to an address.

@@ -2,14 +2,18 @@
 //!
 //! Completions are copied out of the queue before the first is dispatched; each is then a step of its op: the op's own code
 //! reads it and says how it goes on. Wakers and destructors run last, with nothing borrowed (I8).
-#![allow(unsafe_code, reason = "the code of an op is called with a pointer to its slot")]
+#![allow(
+    unsafe_code,
+    reason = "the code of an op is called with a pointer to its slot, and an entry may own a descriptor"
+)]
 
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
 use crate::driver::lane::Lane;
 use crate::driver::lifecycle::{AfterStep, Decision, Notes, Stage};
-use crate::driver::slots::{CANCEL, CLOSE, Memory, OpKey, OpKind, Slot, WAKE};
+use crate::driver::slots::{CANCEL, Memory, OpKey, OpKind, Slot, WAKE, closed_descriptor};
 use crate::driver::{Driver, Step, shield, wake};
 use crate::kernel::Cqe;
 
@@ -20,9 +24,25 @@ impl Driver {
             // Cancels are silent where they succeed. ENOENT and EALREADY are no errors: the op was faster, and its own
             // completion tells what became of it.
             CANCEL => {}
-            CLOSE => self.counters.failed_closes.add(1),
             WAKE => self.woken(cqe),
-            user_data => self.completed(OpKey::from_user_data(user_data), cqe),
+            user_data => match closed_descriptor(user_data) {
+                Some(descriptor) => self.closed(descriptor, cqe),
+                None => self.completed(OpKey::from_user_data(user_data), cqe),
+            },
+        }
+    }
+
+    /// A close that nobody waits for has been answered.
+    fn closed(&self, descriptor: RawFd, cqe: Cqe) {
+        self.closing.set(self.closing.get().saturating_sub(1));
+        match -cqe.result {
+            0 => {}
+            // The shutdown's cancel has met it on its way to a worker thread. The descriptor is still open, and ours.
+            libc::ECANCELED => {
+                // SAFETY: the entry owned the descriptor, and has not closed it.
+                drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
+            }
+            _ => self.counters.failed_closes.add(1),
         }
     }
 

@@ -29,7 +29,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::num::NonZeroU64;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,7 +41,7 @@ use io_uring::{opcode, types};
 use crate::buf::{BufferPool, PoolConfig};
 use crate::driver::lane::Lane;
 use crate::driver::lifecycle::{AfterCancel, AfterDrop, Decision, Notes, Stage};
-use crate::driver::slots::{CLOSE, Memory, OpKey, OpKind, Slot, Slots, WAKE};
+use crate::driver::slots::{Memory, OpKey, OpKind, Slot, Slots, WAKE, close_key};
 use crate::kernel::{Cqe, Kernel, Sqe};
 use crate::metrics::DriverCounters;
 
@@ -82,6 +82,8 @@ pub struct Driver {
     pub(crate) unwatched: RefCell<Vec<Lane>>,
     /// No new operation is taken any more.
     closed: Cell<bool>,
+    /// Closes that will be answered: those of files that are no sockets.
+    closing: Cell<usize>,
     /// The poll of the wake descriptor is with the kernel.
     watching: Cell<bool>,
     /// What other threads write to; kept for re-arming the poll.
@@ -104,6 +106,7 @@ impl Driver {
             running: Cell::new(false),
             unwatched: RefCell::new(Vec::new()),
             closed: Cell::new(false),
+            closing: Cell::new(0),
             watching: Cell::new(false),
             wake_descriptor: Cell::new(None),
             counters: DriverCounters::default(),
@@ -252,14 +255,22 @@ impl Driver {
     }
 
     /// Closes a descriptor that no op names any more. Errors have nobody to go to: they are counted.
-    pub(crate) fn close(&self, fd: OwnedFd) {
+    ///
+    /// Sockets are closed by the entry itself, so success may be silent. Other files may go to a worker thread of the
+    /// kernel; these are waited for by the shutdown, as they could still be cancelled.
+    pub(crate) fn close(&self, fd: OwnedFd, is_socket: bool) {
         if self.closed.get() {
             return drop(fd);
         }
-        let entry = opcode::Close::new(types::Fd(fd.as_raw_fd())).build();
         // The entry owns the descriptor from here on.
-        let _ = std::os::fd::IntoRawFd::into_raw_fd(fd);
-        self.push(Sqe::from(entry).keyed(CLOSE).silent());
+        let descriptor = fd.into_raw_fd();
+        let sqe = Sqe::from(opcode::Close::new(types::Fd(descriptor)).build()).keyed(close_key(descriptor));
+        if is_socket {
+            self.push(sqe.silent());
+        } else {
+            self.closing.set(self.closing.get() + 1);
+            self.push(sqe);
+        }
         self.settle();
     }
 

@@ -56,7 +56,7 @@ impl Driver {
         self.turn(Wait::No);
         self.push_cancel_all();
         self.turn(Wait::No);
-        while self.in_kernel.get() > 0 || self.watching.get() || self.wants_flush() {
+        while self.in_kernel.get() + self.closing.get() > 0 || self.watching.get() || self.wants_flush() {
             let left = end.map_or(PATIENCE, |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 break;

@@ -14,6 +14,7 @@
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::fmt;
 use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
 use std::ptr::NonNull;
 use std::task::Waker;
 
@@ -30,8 +31,18 @@ pub(crate) struct OpKey(u64);
 pub(crate) const WAKE: u64 = u64::MAX;
 /// `user_data` of cancels, whose own answer tells nothing: the op that they name answers for itself.
 pub(crate) const CANCEL: u64 = u64::MAX - 1;
-/// `user_data` of closes that nobody waits for.
-pub(crate) const CLOSE: u64 = u64::MAX - 2;
+/// The low half of the `user_data` of closes that nobody waits for; the high half is the descriptor.
+const CLOSE: u32 = u32::MAX - 2;
+
+/// `user_data` of a close that nobody waits for.
+pub(crate) fn close_key(descriptor: RawFd) -> u64 {
+    (descriptor as u64) << 32 | u64::from(CLOSE)
+}
+
+/// The descriptor of a close that nobody waits for, if this is the `user_data` of one.
+pub(crate) fn closed_descriptor(user_data: u64) -> Option<RawFd> {
+    (user_data as u32 == CLOSE).then_some((user_data >> 32) as RawFd)
+}
 
 impl OpKey {
     fn new(index: u32, generation: u32) -> Self {
