@@ -112,7 +112,7 @@ impl TcpListener {
         let place = self.accepting.place();
         loop {
             let connection = poll_fn(|cx| self.accepting.poll_accept(cx, &place)).await?;
-            let fd = SharedFd::new(connection);
+            let fd = SharedFd::of_socket(connection);
             // Multishot accept does not tell the address. A peer that has hung up already has none.
             if let Ok(peer) = fd.peer_addr() {
                 return Ok((TcpStream::from_fd(fd), peer));
@@ -204,7 +204,7 @@ impl Stream for Incoming<'_> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let poll = self.listener.accepting.poll_accept(cx, &self.place);
-        poll.map_ok(|connection| TcpStream::from_fd(SharedFd::new(connection))).map(Some)
+        poll.map_ok(|connection| TcpStream::from_fd(SharedFd::of_socket(connection))).map(Some)
     }
 }
 
