@@ -47,7 +47,7 @@ pub mod sync {
     pub use quoit_sync::{Notify, mpsc, oneshot};
 }
 
-/// Tasks: ids and yielding. [`spawn`](crate::spawn) makes one.
+/// Tasks: ids and yielding. [`spawn`](crate::spawn()) makes one.
 pub mod task {
     pub use quoit_runtime::task::{AbortHandle, AbortOnDrop, Id, JoinError, JoinHandle, id, poll_budget, yield_now};
 }

@@ -106,7 +106,11 @@ impl Driver {
         let decision = match step {
             // An op that wants to go on while it is to stop, or everything ends, is over.
             Step::Submit(_) if self.is_closed() || slot.stage.get().notes().stopping => {
-                Decision::Ended(Cqe::made_up(-libc::ECANCELED))
+                let answer = Cqe::made_up(-libc::ECANCELED);
+                // The op is told as by any other answer: a send that is cut off here notes that its stream is broken.
+                // SAFETY: the op is in its slot and still busy, and no entry of it is with the kernel.
+                shield(|| drop(unsafe { (slot.kind.get().step)(slot.memory(), answer) }));
+                Decision::Ended(answer)
             }
             Step::Submit(sqe) => {
                 self.push_counted(sqe.keyed(key.user_data()));

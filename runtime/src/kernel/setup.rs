@@ -77,9 +77,12 @@ pub(crate) fn set_up(request: &SetupRequest) -> Result<Ring, Refusal> {
     let ring = Ring { ring, enter_fd, enter_flags, features, of_this_thread: PhantomData };
 
     // A filter may allow the other two calls but this one: better told now than by the first operation.
-    uring::enter_wait(ring.enter_fd, 0, 0, ring.enter_flags | uring::ENTER_GETEVENTS, None)
-        .map_err(|error| Refusal::of_call("io_uring_enter", &error))?;
-    Ok(ring)
+    match uring::enter_wait(ring.enter_fd, 0, 0, ring.enter_flags | uring::ENTER_GETEVENTS, None) {
+        Ok(_) => Ok(ring),
+        // Not now, which is no refusal: the call was let through.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY)) => Ok(ring),
+        Err(error) => Err(Refusal::of_call("io_uring_enter", &error)),
+    }
 }
 
 /// What quoit cannot do without and this kernel hasn't, if anything. Each was there in 6.0, the oldest release for us: a flag of

@@ -5,7 +5,7 @@
 //!
 //! # Safety
 //!
-//! The functions of [`kind_of`] read and write a slot's memory as the type that [`submit`] wrote there: both are generic
+//! The functions of `kind_of` read and write a slot's memory as the type that [`submit`] wrote there: both are generic
 //! over the same op, and a slot is bound to its kind while it is occupied (I1).
 #![allow(unsafe_code, reason = "ops of many types live inline in slots of one type")]
 
@@ -53,7 +53,7 @@ pub use crate::op::shutdown::Shutdown;
 ///
 /// # Safety
 ///
-/// What an entry names (buffers, addresses, paths, and the descriptor, by a [`SharedFd`](crate::fd::SharedFd)) must be
+/// What an entry names (buffers, addresses, paths, and the descriptor, by a [`SharedFd`]) must be
 /// owned by the op and stay valid and in place until the entry's final completion, or until the op is dropped after it.
 /// While an op is in its slot it does not move, so an entry may name the op's own fields. `Step::Done` may be answered only
 /// when no entry of the op is with the kernel.
