@@ -3,6 +3,10 @@
 use std::io;
 use std::rc::Rc;
 
+/// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
+#[global_allocator]
+static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();
+
 /// The entry of a program, called like any function.
 #[quoit::main]
 async fn program() -> io::Result<u32> {

@@ -27,3 +27,8 @@ mod waiters;
 
 pub use crate::addr::{ToSocketAddrs, lookup_host};
 pub use crate::tcp::{Incoming, TcpListener, TcpStream};
+
+/// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
+#[cfg(test)]
+#[global_allocator]
+static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();

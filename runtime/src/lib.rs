@@ -45,3 +45,8 @@ pub use crate::kernel::refusal::{Cause, Refusal};
 pub use crate::metrics::Metrics;
 pub use crate::runtime::{Runtime, ShutdownReport, block_on, metrics};
 pub use crate::spawn::spawn;
+
+/// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
+#[cfg(all(test, not(loom)))]
+#[global_allocator]
+static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();

@@ -90,3 +90,8 @@ mod waiters;
 mod wake;
 
 pub use self::notify::{Notified, Notify};
+
+/// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
+#[cfg(all(test, not(loom)))]
+#[global_allocator]
+static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();

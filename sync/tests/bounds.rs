@@ -10,6 +10,10 @@ use futures_core::Stream;
 use quoit_sync::mpsc::error::{SendError, TryRecvError, TrySendError};
 use quoit_sync::{Notified, Notify, mpsc, oneshot};
 
+/// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
+#[global_allocator]
+static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();
+
 /// Sendable, but not to be shared: the channels must not ask for more.
 type OnlySend = Cell<u8>;
 

@@ -9,6 +9,10 @@ use std::task::{Context, Wake, Waker};
 
 use quoit_sync::{Notify, mpsc, oneshot};
 
+/// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
+#[global_allocator]
+static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();
+
 /// Runs its function when woken and when dropped.
 struct Intruder<F: Fn()>(F);
 

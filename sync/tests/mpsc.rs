@@ -14,6 +14,10 @@ use quoit_sync::mpsc::{
 
 use spawned::Spawned;
 
+/// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
+#[global_allocator]
+static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();
+
 #[tokio::test]
 async fn messages_arrive_in_order_and_then_none_for_ever() {
     let (tx, mut rx) = mpsc::channel(2);

@@ -10,6 +10,10 @@ use quoit_sync::Notify;
 
 use spawned::Spawned;
 
+/// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
+#[global_allocator]
+static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();
+
 #[test]
 fn notify_one_without_waiters_leaves_one_permit() {
     let notify = Notify::new();

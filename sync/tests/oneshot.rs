@@ -11,6 +11,10 @@ use quoit_sync::oneshot::{self, error::TryRecvError};
 
 use spawned::Spawned;
 
+/// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
+#[global_allocator]
+static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();
+
 #[tokio::test]
 async fn message_sent_before_the_wait_is_received() {
     let (tx, rx) = oneshot::channel();

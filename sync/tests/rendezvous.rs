@@ -14,6 +14,10 @@ use quoit_sync::mpsc::{
 
 use spawned::Spawned;
 
+/// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
+#[global_allocator]
+static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();
+
 #[test]
 fn send_is_done_when_the_message_is_taken() {
     let (tx, mut rx) = mpsc::rendezvous();

@@ -13,6 +13,10 @@ use quoit_sync::mpsc::error::{SendError, TrySendError};
 
 use spawned::Spawned;
 
+/// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
+#[global_allocator]
+static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();
+
 /// Knuth's MMIX generator.
 struct Dice(u64);
 

@@ -22,3 +22,8 @@ pub use crate::interval::{Interval, interval, interval_at};
 pub use crate::missed_tick::MissedTickBehavior;
 pub use crate::sleep::{Sleep, sleep, sleep_until};
 pub use crate::timeout::{Elapsed, Timeout, timeout, timeout_at};
+
+/// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
+#[cfg(test)]
+#[global_allocator]
+static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();

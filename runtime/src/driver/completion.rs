@@ -109,7 +109,7 @@ impl Driver {
                 let answer = Cqe::made_up(-libc::ECANCELED);
                 // The op is told as by any other answer: a send that is cut off here notes that its stream is broken.
                 // SAFETY: the op is in its slot and still busy, and no entry of it is with the kernel.
-                shield(|| drop(unsafe { (slot.kind.get().step)(slot.memory(), answer) }));
+                shield(|| _ = unsafe { (slot.kind.get().step)(slot.memory(), answer) });
                 Decision::Ended(answer)
             }
             Step::Submit(sqe) => {

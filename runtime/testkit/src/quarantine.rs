@@ -25,7 +25,8 @@ use std::cell::Cell;
 use std::fmt;
 use std::ptr;
 use std::slice;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use blocks::{Block, Blocks};
@@ -74,8 +75,8 @@ pub fn allocations_of_this_thread() -> u64 {
 ///
 /// `realloc` always moves, so that the old block is freed and goes the same way.
 ///
-/// A fault is reported by the next `check`, once, whichever thread or test calls it. One that nobody asks for is not
-/// reported: end each test with [`assert_clean`](Self::assert_clean).
+/// A fault is reported by the next `check`, once, whichever thread or test calls it: end each test with
+/// [`assert_clean`](Self::assert_clean). One that nobody asks for is reported when the process exits, which then fails.
 ///
 /// A child that was forked while other threads ran must not allocate before it executes a program: one of them may have
 /// held the lock.
@@ -95,6 +96,8 @@ pub fn allocations_of_this_thread() -> u64 {
 /// # }
 /// ```
 pub struct QuarantineAlloc {
+    /// The end of the process will look once more.
+    is_watched: AtomicBool,
     /// The freed blocks, and the faults that nobody has asked for yet.
     freed: Mutex<Freed>,
     /// Calls that allocated, on all threads.
@@ -124,6 +127,7 @@ impl QuarantineAlloc {
     #[expect(clippy::new_without_default, reason = "only a static is of use, and Default::default is not const")]
     pub const fn new() -> QuarantineAlloc {
         QuarantineAlloc {
+            is_watched: AtomicBool::new(false),
             freed: Mutex::new(Freed { blocks: Blocks::new(), report: None }),
             allocations: AtomicU64::new(0),
             live_bytes: AtomicUsize::new(0),
@@ -201,6 +205,15 @@ impl QuarantineAlloc {
         self.live_blocks.load(Relaxed)
     }
 
+    /// Has the end of the process look for faults that nobody has asked for.
+    fn watch(&self) {
+        if !self.is_watched.load(Relaxed) && !self.is_watched.swap(true, Relaxed) {
+            WATCHED.store(ptr::from_ref(self).cast_mut(), Release);
+            // SAFETY: the function may be called at any time. That the list of such functions is full is no harm.
+            unsafe { libc::atexit(check_at_exit) };
+        }
+    }
+
     /// Accounts for a call that allocated `pointer`; a null pointer is a failure and counts as a call only.
     fn count(&self, pointer: *mut u8, layout: Layout) {
         // A thread-local without destructor is there until the thread's very end.
@@ -244,6 +257,7 @@ impl QuarantineAlloc {
 // `realloc` keeps what both layouts have room for. Nothing here unwinds.
 unsafe impl GlobalAlloc for QuarantineAlloc {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.watch();
         // SAFETY: the caller promises the same to us as we to `System`: the size is not zero.
         let pointer = unsafe { System.alloc(layout) };
         self.count(pointer, layout);
@@ -292,6 +306,20 @@ impl fmt::Debug for QuarantineAlloc {
             .field("quarantined_bytes", &self.quarantined_bytes())
             .field("quarantined_blocks", &self.quarantined_blocks())
             .finish()
+    }
+}
+
+/// The allocator of this process, once it has allocated.
+static WATCHED: AtomicPtr<QuarantineAlloc> = AtomicPtr::new(ptr::null_mut());
+
+/// Reports what no test has asked for, and makes the process fail.
+extern "C" fn check_at_exit() {
+    // SAFETY: a global allocator is a static.
+    let Some(allocator) = (unsafe { WATCHED.load(Acquire).as_ref() }) else { return };
+    if let Err(report) = allocator.check() {
+        eprintln!("at the end of the process: {report}");
+        // SAFETY: ends the process at once, which is what we want: `exit` is running already.
+        unsafe { libc::_exit(101) };
     }
 }
 

@@ -129,3 +129,27 @@ fn leak_shows_in_the_live_counts() {
     }
     assert!(ALLOC.live_blocks() < blocks + 1_000);
 }
+
+/// A fault that no test asks for makes the process fail when it exits. The process is this test, started once more.
+#[test]
+fn fault_that_nobody_asks_for_fails_the_process() {
+    let _alone = alone();
+    const PLANT: &str = "QUOIT_PLANT_A_FAULT";
+    let name = "fault_that_nobody_asks_for_fails_the_process";
+    if std::env::var_os(PLANT).is_some() {
+        let mut buffer = black_box(vec![0_u8; 4096]);
+        let address = buffer.as_mut_ptr();
+        drop(buffer);
+        // SAFETY: none; this is the planted fault. The quarantine still owns the memory, so nobody else's is written to.
+        unsafe { address.write_volatile(1) };
+        return;
+    }
+    let child = std::process::Command::new(std::env::current_exe().expect("the path of this test"))
+        .args(["--exact", name, "--nocapture"])
+        .env(PLANT, "1")
+        .output()
+        .expect("this test can be started");
+    let errors = String::from_utf8_lossy(&child.stderr);
+    assert_eq!(child.status.code(), Some(101), "{errors}");
+    assert!(errors.contains("at the end of the process:"), "{errors}");
+}

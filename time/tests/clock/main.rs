@@ -12,6 +12,10 @@ mod misuse;
 mod sleep;
 mod timeout;
 
+/// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
+#[global_allocator]
+static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();
+
 /// Long enough to be waited for, short enough to be waited for often.
 const SHORT: Duration = Duration::from_millis(2);
 /// Longer than any test runs.
