@@ -201,7 +201,7 @@ fn write_larger_than_all_buffers_reaches_a_slow_reader() {
 
 // A write that is cut off breaks the stream: what waited behind it must not follow half a message.
 #[test]
-fn nothing_follows_a_message_that_was_cut_off() {
+fn forgotten_message_does_not_follow_one_that_was_cut_off() {
     let short = |builder: &mut quoit_runtime::Builder| {
         builder.close_deadline(Duration::from_millis(50));
     };
