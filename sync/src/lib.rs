@@ -1,4 +1,4 @@
-//! Channels and notification for any executor.
+//! Channels, locks and notification for any executor.
 //!
 //! Everything here works on every executor and every thread, and needs no runtime: a task waits through its waker, a plain
 //! thread through the `blocking_` methods. Names, errors and semantics are those of `tokio::sync`.
@@ -9,11 +9,23 @@
 //! | messages from many to one, with a bound | [`mpsc::channel`] |
 //! | the same without a bound | [`mpsc::unbounded_channel`] |
 //! | the same hand to hand | [`mpsc::rendezvous`] |
+//! | every message to every receiver | [`broadcast`] |
+//! | the latest value, from many to many | [`watch`] |
 //! | only the news that something happened | [`Notify`] |
+//! | the request to stop, to a whole tree of tasks | [`CancellationToken`] |
+//!
+//! | to share | use |
+//! |---|---|
+//! | a value, one at a time, across awaits | [`Mutex`] |
+//! | the same with many readers | [`RwLock`] |
+//! | a value that is made once, by who needs it first | [`OnceCell`] |
+//! | the right to be one of so many at once | [`Semaphore`] |
+//! | a point to be reached together | [`Barrier`] |
 //!
 //! Dropping a future that waits never loses a message or a wake-up: a message not yet sent goes with its future, one not yet
 //! received stays in the channel, and a wake-up meant for who is gone passes to the next. No lock is held while foreign code
 //! runs, be it a waker or the destructor of a message. Once the queues have grown to their size, messages allocate nothing.
+//! (What [`watch`] and [`broadcast`] do under the lock of a single value, and what a broadcast message costs, they say.)
 //!
 //! # Examples
 //!
@@ -78,18 +90,35 @@
 //! # }
 //! ```
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+pub mod broadcast;
 pub mod mpsc;
 pub mod oneshot;
+pub mod watch;
 
+mod audience;
+mod barrier;
 mod block;
+mod cancellation;
+mod cell;
+mod mutex;
 mod notify;
+mod once_cell;
+mod permits;
+mod rwlock;
+mod semaphore;
 mod shim;
 mod waiters;
 mod wake;
 
+pub use self::barrier::{Barrier, BarrierWaitResult};
+pub use self::cancellation::{CancellationToken, DropGuard, WaitForCancellationFuture, WaitForCancellationFutureOwned};
+pub use self::mutex::{Mutex, MutexGuard, OwnedMutexGuard, TryLockError};
 pub use self::notify::{Notified, Notify};
+pub use self::once_cell::{OnceCell, SetError};
+pub use self::rwlock::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use self::semaphore::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError};
 
 /// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
 #[cfg(all(test, not(loom)))]
