@@ -21,7 +21,7 @@
 //! | [`spawn`], [`task`] | tasks |
 //! | [`net`] | TCP |
 //! | [`time`] | sleeping, intervals, timeouts |
-//! | [`sync`] | channels and notification, for any executor |
+//! | [`sync`] | channels, locks and notification, for any executor |
 //! | [`IoBuf`], [`IoBufMut`], [`Slice`], [`RecvBuf`] | what may be lent to the kernel |
 //! | [`probe`], [`metrics`] | what the machine supports, what the runtime does |
 //! | [`driver`] | operations of one's own |
@@ -42,9 +42,14 @@ pub mod net {
     pub use quoit_net::{Incoming, TcpListener, TcpStream, ToSocketAddrs, lookup_host};
 }
 
-/// Channels and notification: they work on any executor, and have tokio's names and semantics.
+/// Channels, locks and notification: they work on any executor, and have tokio's names and semantics.
 pub mod sync {
-    pub use quoit_sync::{Notify, mpsc, oneshot};
+    pub use quoit_sync::{
+        AcquireError, Barrier, BarrierWaitResult, CancellationToken, DropGuard, Mutex, MutexGuard, Notify, OnceCell,
+        OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, RwLockReadGuard,
+        RwLockWriteGuard, Semaphore, SemaphorePermit, SetError, TryAcquireError, TryLockError, broadcast, mpsc,
+        oneshot, watch,
+    };
 }
 
 /// Tasks: ids and yielding. [`spawn`](crate::spawn()) makes one.

@@ -59,7 +59,10 @@ impl Place<'_> {
         }
         self.leave();
         let waker = cx.waker().clone();
-        self.waiters.list.borrow_mut().push((self.number, waker));
+        // Those who came first are woken first, also if they were late to wait again.
+        let mut list = self.waiters.list.borrow_mut();
+        let position = list.partition_point(|(number, _)| *number < self.number);
+        list.insert(position, (self.number, waker));
     }
 
     fn leave(&self) {

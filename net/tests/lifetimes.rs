@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::net::TcpStream as StdStream;
+use std::net::{Shutdown, TcpStream as StdStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::time::Duration;
@@ -340,7 +340,7 @@ fn close_ends_with_an_error_when_the_peer_takes_nothing() {
                 assert!(poll_once(write.as_mut()).await.is_pending());
                 drop(write);
                 let error = soon("close", stream.close()).await.expect_err("not all bytes went");
-                println!("close after the deadline: {error:?}");
+                assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{error}");
             });
             drop(peer);
         },
@@ -393,5 +393,41 @@ fn forgotten_and_aborted_readers_of_an_idle_stream_take_bounded_memory() {
             assert!(grown < 64 << 10, "19,000 readers that are gone hold {grown} bytes");
         });
         drop(peer);
+    });
+}
+
+#[test]
+fn half_close_that_was_dropped_behind_a_write_happens_all_the_same() {
+    arena(|runtime| {
+        let (stream, peer) = pair();
+        const BYTES: usize = 16 << 20;
+        let reader = run(runtime, async {
+            let mut write = Box::pin(stream.write_all(vec![7; BYTES]));
+            assert!(poll_once(write.as_mut()).await.is_pending());
+            let mut half_close = Box::pin(stream.shutdown(Shutdown::Write));
+            assert!(poll_once(half_close.as_mut()).await.is_pending());
+            drop((write, half_close));
+            let reader = std::thread::spawn(move || read_to_end(&peer).map(|bytes| bytes.len()));
+            until("the write and the half-close", || runtime.metrics().operations == 0).await;
+            reader
+        });
+        assert_eq!(reader.join().unwrap().unwrap(), BYTES);
+        drop(stream);
+    });
+}
+
+#[test]
+fn stream_whose_task_unwinds_out_of_block_on_shows_its_end_to_the_peer() {
+    arena(|runtime| {
+        let (stream, peer) = pair();
+        let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            runtime.block_on(async {
+                assert!(poll_once(std::pin::pin!(stream.recv())).await.is_pending());
+                drop(stream);
+                panic!("out of block_on");
+            });
+        }));
+        assert!(unwound.is_err());
+        assert_eq!(read_to_end(&peer).unwrap(), b"");
     });
 }

@@ -233,3 +233,34 @@ fn forgotten_message_does_not_follow_one_that_was_cut_off() {
         common::end(runtime, 1);
     });
 }
+
+#[test]
+fn two_tasks_that_accept_in_a_loop_take_turns() {
+    common::arena(|runtime| {
+        const EACH: usize = 20;
+        let listener = run(runtime, quoit_net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = Rc::new(listener);
+        let accepts = run(runtime, async {
+            let accept = || {
+                let listener = Rc::clone(&listener);
+                spawn(async move {
+                    for _ in 0..EACH {
+                        listener.accept().await.unwrap();
+                    }
+                })
+            };
+            let (one, other) = (accept(), accept());
+            for _ in 0..2 * EACH {
+                drop(std::net::TcpStream::connect(address).unwrap());
+                yield_now().await;
+                yield_now().await;
+            }
+            // Each needs its share, and none may take the other's.
+            (soon("one", one).await, soon("the other", other).await)
+        });
+        assert!(accepts.0.is_ok() && accepts.1.is_ok());
+        let listener = Rc::into_inner(listener).unwrap();
+        run(runtime, listener.close()).unwrap();
+    });
+}

@@ -35,6 +35,8 @@ struct Descriptor {
     /// The errno of the first send that failed for good; 0 while none has. What the socket would answer later may
     /// look harmless: an error that was told stays told.
     send_error: Cell<i32>,
+    /// We have shut down the sending side.
+    send_shut: Cell<bool>,
     /// Who waits to be the last owner.
     closer: Cell<Option<Waker>>,
 }
@@ -57,6 +59,7 @@ impl SharedFd {
             is_socket,
             driver: OnceCell::new(),
             send_error: Cell::new(0),
+            send_shut: Cell::new(false),
             closer: Cell::new(None),
         })))
     }
@@ -92,6 +95,15 @@ impl SharedFd {
             0 => None,
             errno => Some(io::Error::from_raw_os_error(errno)),
         }
+    }
+
+    /// Whether we have shut down the sending side.
+    pub fn is_send_shut(&self) -> bool {
+        self.descriptor().send_shut.get()
+    }
+
+    pub(crate) fn latch_send_shut(&self) {
+        self.descriptor().send_shut.set(true);
     }
 
     pub(crate) fn latch_send_error(&self, errno: i32) {

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
+use crate::context;
 use crate::driver::Driver;
 use crate::driver::lane::Lane;
 use crate::spawn::spawn;
@@ -35,7 +36,8 @@ impl Driver {
         if lane.is_idle() || self.is_closed() {
             return;
         }
-        if !self.is_running() {
+        let is_current = context::try_with(|core| Rc::ptr_eq(&core.driver, self));
+        if is_current != Some(true) {
             return self.unwatched.borrow_mut().push(lane.clone());
         }
         let (driver, lane) = (Rc::clone(self), lane.clone());

@@ -96,8 +96,6 @@ impl Runtime {
                 self.core.turn();
             }
         };
-        // What was pushed last, such as the close of a socket, is on its way before we return.
-        self.core.driver.flush();
         drop(running);
         output
     }
@@ -297,6 +295,8 @@ struct Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        // What was pushed last, such as the close of a socket, is on its way before we return, or unwind.
+        self.core.driver.flush();
         self.core.driver.set_running(self.was_running);
     }
 }

@@ -171,3 +171,25 @@ fn sends_that_are_dropped_when_they_have_begun_are_finished_whole_and_those_park
     end_idle(runtime);
     alone.end();
 }
+
+#[test]
+fn a_lane_of_another_runtime_is_refused_at_every_try() {
+    let alone = alone();
+    let (one, other) = (runtime(), runtime());
+    let lane = Lane::new();
+    let submit = |runtime: &quoit_runtime::Runtime| {
+        runtime.block_on(async {
+            let (read, _feed) = pipe();
+            op::submit_to(read.driver(), Some(&lane), op::Nop::new()).await
+        })
+    };
+    submit(&one).expect("a nop");
+    for _ in 0..2 {
+        let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| submit(&other)));
+        assert!(refused.is_err());
+    }
+    submit(&one).expect("a nop");
+    end(one);
+    end(other);
+    alone.end();
+}

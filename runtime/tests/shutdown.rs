@@ -383,8 +383,8 @@ fn a_driver_that_is_gone_makes_no_pool_and_leaks_none() {
     for _ in 0..100 {
         assert!(driver.pool().is_err());
     }
-    // Each would be more than a hundred pages.
-    assert!(mapped() < before + 2000, "{before} pages became {}", mapped());
+    // Each would be more than a hundred pages. (A sanitizer maps some of its own meanwhile.)
+    assert!(mapped() < before + 8000, "{before} pages became {}", mapped());
     drop((read, feed, driver));
     alone.end();
 }

@@ -183,3 +183,18 @@ fn a_timer_dropped_when_its_runtime_is_gone_takes_no_other_timer_along() {
     end_idle(other);
     alone.end();
 }
+
+#[test]
+fn a_timer_goes_on_in_the_runtime_that_polls_it() {
+    let alone = alone();
+    let (one, other) = (runtime(), runtime());
+    let mut timer = one.block_on(async { Timer::new(Instant::now() + std::time::Duration::from_millis(5)) });
+    let waker = quoit_testkit::ManualWaker::new();
+    assert!(one.block_on(async { timer.poll_elapsed(&mut waker.context()).is_pending() }));
+    assert_eq!(one.metrics().timers, 1);
+    other.block_on(std::future::poll_fn(|cx| timer.poll_elapsed(cx)));
+    assert_eq!((one.metrics().timers, other.metrics().timers), (0, 0));
+    end(one);
+    end(other);
+    alone.end();
+}

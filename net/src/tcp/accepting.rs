@@ -95,6 +95,10 @@ impl Accepting {
         }
         self.fd.driver().assert_running("accept");
         place.wait(cx);
+        if self.fd.driver().is_closed() {
+            // A pause that was running has ended with its runtime.
+            self.back_off.set(BackOff::Off);
+        }
         match self.back_off.get() {
             BackOff::Off => self.arm(),
             BackOff::Due => self.begin_pause(),

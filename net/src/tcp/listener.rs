@@ -202,8 +202,12 @@ pub struct Incoming<'a> {
 impl Stream for Incoming<'_> {
     type Item = io::Result<TcpStream>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let poll = self.listener.accepting.poll_accept(cx, &self.place);
+        if poll.is_ready() {
+            // Whoever has got something goes behind the others.
+            self.place = self.listener.accepting.place();
+        }
         poll.map_ok(|connection| TcpStream::from_fd(SharedFd::of_socket(connection))).map(Some)
     }
 }

@@ -1,6 +1,5 @@
 //! The stream.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -49,8 +48,6 @@ struct Shared {
     receiving: Receiving,
     /// The order of the writes.
     sending: Lane,
-    /// The sending side has been shut down by us, or is about to be.
-    is_sending_shut: Cell<bool>,
 }
 
 impl Receiver for Shared {
@@ -66,7 +63,7 @@ impl Receiver for Shared {
         // Where a send was told of the reset, or had brought out a part by then and swallowed it, the kernel has nothing
         // left to tell a receive, and calls it an orderly end. After that a connection that still could send is half open.
         let may_have_hidden_it = self.fd.send_error().is_some() || !self.sending.is_idle();
-        may_have_hidden_it && !self.is_sending_shut.get() && self.fd.is_torn_down()
+        may_have_hidden_it && !self.fd.is_send_shut() && self.fd.is_torn_down()
     }
 }
 
@@ -82,14 +79,7 @@ impl RecvSink for Shared {
 
 impl TcpStream {
     pub(crate) fn from_fd(fd: SharedFd) -> Self {
-        Self {
-            shared: Rc::new(Shared {
-                fd,
-                receiving: Receiving::default(),
-                sending: Lane::new(),
-                is_sending_shut: Cell::new(false),
-            }),
-        }
+        Self { shared: Rc::new(Shared { fd, receiving: Receiving::default(), sending: Lane::new() }) }
     }
 
     pub(crate) fn fd(&self) -> &SharedFd {
@@ -136,7 +126,8 @@ impl TcpStream {
     /// # Errors
     ///
     /// Those of [`recv(2)`](https://man7.org/linux/man-pages/man2/recv.2.html), such as `ECONNRESET`. An error that was told
-    /// is told again by every later call: a reset never looks like an end.
+    /// is told again by every later call: a reset never looks like an end. (A peer that ends its stream and then resets it
+    /// while a write is under way may look like a reset only.)
     ///
     /// # Panics
     ///
@@ -309,10 +300,7 @@ impl TcpStream {
         let op = op::Shutdown::new(self.shared.fd.clone(), how);
         match how {
             Shutdown::Read => submit_to(self.shared.fd.driver(), None, op).await,
-            Shutdown::Write | Shutdown::Both => {
-                self.shared.is_sending_shut.set(true);
-                self.send(op).await
-            }
+            Shutdown::Write | Shutdown::Both => self.send(op).await,
         }
     }
 
@@ -343,10 +331,9 @@ impl TcpStream {
         drop(self);
         let closed = fd.close().await;
         match failed {
+            // Whatever else it looks like to the write that was cancelled.
+            _ if was_cut_off => Err(io::Error::new(io::ErrorKind::TimedOut, "the peer did not take what was written")),
             Some(error) => Err(error),
-            None if was_cut_off => {
-                Err(io::Error::new(io::ErrorKind::TimedOut, "the peer did not take what was written"))
-            }
             None => closed,
         }
     }

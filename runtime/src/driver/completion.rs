@@ -7,13 +7,13 @@
     reason = "the code of an op is called with a pointer to its slot, and an entry may own a descriptor"
 )]
 
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
 use crate::driver::lane::Lane;
 use crate::driver::lifecycle::{AfterStep, Decision, Notes, Stage};
-use crate::driver::slots::{CANCEL, Memory, OpKey, OpKind, Slot, WAKE, closed_descriptor};
+use crate::driver::slots::{CANCEL, DetachedClose, Memory, OpKey, OpKind, Slot, WAKE};
 use crate::driver::{Driver, Step, shield, wake};
 use crate::kernel::Cqe;
 
@@ -25,22 +25,24 @@ impl Driver {
             // completion tells what became of it.
             CANCEL => {}
             WAKE => self.woken(cqe),
-            user_data => match closed_descriptor(user_data) {
-                Some(descriptor) => self.closed(descriptor, cqe),
+            user_data => match DetachedClose::from_user_data(user_data) {
+                Some(close) => self.closed(&close, cqe),
                 None => self.completed(OpKey::from_user_data(user_data), cqe),
             },
         }
     }
 
     /// A close that nobody waits for has been answered.
-    fn closed(&self, descriptor: RawFd, cqe: Cqe) {
-        self.closing.set(self.closing.get().saturating_sub(1));
+    fn closed(&self, close: &DetachedClose, cqe: Cqe) {
+        if !close.is_silent {
+            self.closing.set(self.closing.get() - 1);
+        }
         match -cqe.result {
             0 => {}
             // The shutdown's cancel has met it on its way to a worker thread. The descriptor is still open, and ours.
             libc::ECANCELED => {
                 // SAFETY: the entry owned the descriptor, and has not closed it.
-                drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
+                drop(unsafe { OwnedFd::from_raw_fd(close.descriptor) });
             }
             _ => self.counters.failed_closes.add(1),
         }
@@ -101,16 +103,16 @@ impl Driver {
         let step = catch_unwind(code).unwrap_or_else(|payload| {
             // A buffer of the user's has panicked; the panic hook has reported it. The op ends, unless the kernel has it.
             std::mem::forget(payload);
-            if more_follow { Step::Pending } else { Step::Done(Cqe::made_up(-libc::EFAULT)) }
+            if more_follow {
+                return Step::Pending;
+            }
+            self.tell_stopped(slot);
+            Step::Done(Cqe::made_up(-libc::EFAULT))
         });
         let decision = match step {
             // An op that wants to go on while it is to stop, or everything ends, is over.
             Step::Submit(_) if self.is_closed() || slot.stage.get().notes().stopping => {
-                let answer = Cqe::made_up(-libc::ECANCELED);
-                // The op is told as by any other answer: a send that is cut off here notes that its stream is broken.
-                // SAFETY: the op is in its slot and still busy, and no entry of it is with the kernel.
-                shield(|| _ = unsafe { (slot.kind.get().step)(slot.memory(), answer) });
-                Decision::Ended(answer)
+                Decision::Ended(self.tell_stopped(slot))
             }
             Step::Submit(sqe) => {
                 self.push_counted(sqe.keyed(key.user_data()));
@@ -120,6 +122,18 @@ impl Driver {
             Step::Done(answer) => Decision::Ended(answer),
         };
         self.end_step(key, slot, decision, before.notes())
+    }
+
+    /// Tells a busy op that it will not go on, as if the kernel had said so: a send that is cut off here notes that its stream
+    /// is broken.
+    fn tell_stopped(&self, slot: &Slot) -> Cqe {
+        let answer = Cqe::made_up(-libc::ECANCELED);
+        let kind = slot.kind.get();
+        // SAFETY: the op is in its slot and still busy, and no entry of it is with the kernel.
+        shield(|| _ = unsafe { (kind.step)(slot.memory(), answer) });
+        // SAFETY: as above.
+        shield(|| unsafe { (kind.release)(slot.memory()) });
+        answer
     }
 
     /// Takes note of what an op decided. The answer is the lane that the op has left by ending.

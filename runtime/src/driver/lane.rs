@@ -55,7 +55,13 @@ impl Lane {
     /// Binds the lane to a driver. `false` where it is another one's.
     #[must_use]
     pub(crate) fn join(&self, driver: NonZeroU64) -> bool {
-        self.0.driver.replace(Some(driver)).is_none_or(|before| before == driver)
+        match self.0.driver.get() {
+            Some(before) => before == driver,
+            None => {
+                self.0.driver.set(Some(driver));
+                true
+            }
+        }
     }
 
     /// Takes the lane for an op, or puts the op behind those that wait (`false`).
@@ -83,9 +89,9 @@ impl Lane {
         next
     }
 
-    /// The op that has the lane.
-    pub(crate) fn active(&self) -> Option<OpKey> {
-        self.0.active.get()
+    /// The op that has the lane, if the lane is that driver's.
+    pub(crate) fn active_of(&self, driver: NonZeroU64) -> Option<OpKey> {
+        if self.0.driver.get() == Some(driver) { self.0.active.get() } else { None }
     }
 
     /// Whom to wake now that the lane is idle.
@@ -117,7 +123,7 @@ mod tests {
         assert!(!lane.enter(key(4)));
         lane.withdraw(key(3));
         assert_eq!(lane.next(), Some(key(2)));
-        assert_eq!(lane.active(), Some(key(2)));
+        assert_eq!(lane.0.active.get(), Some(key(2)));
         assert_eq!(lane.next(), Some(key(4)));
         assert_eq!(lane.next(), None);
         assert!(lane.is_idle());

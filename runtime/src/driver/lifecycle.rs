@@ -36,7 +36,10 @@ pub(crate) enum Stage {
     /// The slot holds no op.
     Vacant,
     /// The op waits in its lane for an earlier one to end; no kernel has seen it.
-    Parked,
+    Parked {
+        /// Nobody waits for the answer any more, but the op is to run all the same.
+        abandoned: bool,
+    },
     /// The op's own code is running; its memory is off limits to everyone else.
     Busy(Notes),
     /// An entry of the op has been pushed: its memory is the kernel's until the final completion.
@@ -99,7 +102,7 @@ impl Stage {
     /// A parked op is to be started: its own code is about to run.
     pub(crate) fn start_comes(self) -> Self {
         match self {
-            Self::Parked => Self::Busy(Notes::default()),
+            Self::Parked { abandoned } => Self::Busy(Notes { abandoned, stopping: false }),
             Self::Vacant | Self::Busy(_) | Self::InKernel(_) | Self::Done(_) => {
                 unreachable!("{self:?}: an op is started once")
             }
@@ -110,7 +113,7 @@ impl Stage {
     pub(crate) fn completion_comes(self) -> Self {
         match self {
             Self::InKernel(notes) => Self::Busy(notes),
-            Self::Vacant | Self::Parked | Self::Busy(_) | Self::Done(_) => {
+            Self::Vacant | Self::Parked { .. } | Self::Busy(_) | Self::Done(_) => {
                 unreachable!("{self:?} expects no completion")
             }
         }
@@ -127,10 +130,11 @@ impl Stage {
         }
     }
 
-    /// The future is being dropped. `stop`: the op's kind wants to be cancelled then.
-    pub(crate) fn dropped(self, stop: bool) -> (Self, AfterDrop) {
+    /// The future is being dropped. `stop`: the op's kind wants to be cancelled then; `withdraw`: it wants not to begin.
+    pub(crate) fn dropped(self, stop: bool, withdraw: bool) -> (Self, AfterDrop) {
         match self {
-            Self::Parked => (self, AfterDrop::Withdraw),
+            Self::Parked { .. } if withdraw => (self, AfterDrop::Withdraw),
+            Self::Parked { .. } => (Self::Parked { abandoned: true }, AfterDrop::Nothing),
             Self::InKernel(notes) => {
                 let told = Notes { abandoned: true, stopping: notes.stopping || stop };
                 let after = if told.stopping && !notes.stopping { AfterDrop::Cancel } else { AfterDrop::Nothing };
@@ -147,7 +151,7 @@ impl Stage {
     /// The op is to be cancelled; somebody may still wait for its answer.
     pub(crate) fn cancelled(self) -> (Self, AfterCancel) {
         match self {
-            Self::Parked => (self, AfterCancel::Withdraw),
+            Self::Parked { .. } => (self, AfterCancel::Withdraw),
             Self::InKernel(notes) if !notes.stopping => {
                 (Self::InKernel(Notes { stopping: true, ..notes }), AfterCancel::Cancel)
             }
@@ -160,7 +164,7 @@ impl Stage {
     pub(crate) fn notes(self) -> Notes {
         match self {
             Self::Busy(notes) | Self::InKernel(notes) => notes,
-            Self::Vacant | Self::Parked | Self::Done(_) => Notes::default(),
+            Self::Vacant | Self::Parked { .. } | Self::Done(_) => Notes::default(),
         }
     }
 }
@@ -170,6 +174,7 @@ mod tests {
     use super::*;
 
     const ANSWER: Cqe = Cqe { user_data: 3, result: 17, flags: 0 };
+    const PARKED: Stage = Stage::Parked { abandoned: false };
     const UNTOLD: Notes = Notes { abandoned: false, stopping: false };
     const STOPPING: Notes = Notes { abandoned: false, stopping: true };
     const FORSAKEN: Notes = Notes { abandoned: true, stopping: true };
@@ -190,7 +195,7 @@ mod tests {
 
     #[test]
     fn an_op_dropped_in_the_kernel_is_cancelled_once_and_discards_its_answer() {
-        let (stage, after) = Stage::InKernel(UNTOLD).dropped(true);
+        let (stage, after) = Stage::InKernel(UNTOLD).dropped(true, true);
         assert_eq!((stage, after), (Stage::InKernel(FORSAKEN), AfterDrop::Cancel));
         // Completions that do not end it ask for no second cancel.
         let (stage, after) = stage.completion_comes().step_ended(Decision::GoesOn, FORSAKEN);
@@ -201,14 +206,14 @@ mod tests {
 
     #[test]
     fn an_op_that_finishes_behind_the_back_is_not_cancelled_when_it_is_dropped() {
-        assert_eq!(Stage::InKernel(UNTOLD).dropped(false), (Stage::InKernel(DETACHED), AfterDrop::Nothing));
+        assert_eq!(Stage::InKernel(UNTOLD).dropped(false, true), (Stage::InKernel(DETACHED), AfterDrop::Nothing));
         assert_eq!(Stage::InKernel(DETACHED).cancelled(), (Stage::InKernel(FORSAKEN), AfterCancel::Cancel));
-        assert_eq!(Stage::InKernel(STOPPING).dropped(false), (Stage::InKernel(FORSAKEN), AfterDrop::Nothing));
+        assert_eq!(Stage::InKernel(STOPPING).dropped(false, true), (Stage::InKernel(FORSAKEN), AfterDrop::Nothing));
     }
 
     #[test]
     fn an_op_dropped_by_its_own_code_is_left_alone_until_that_code_returns() {
-        let (busy, after) = Stage::InKernel(UNTOLD).completion_comes().dropped(true);
+        let (busy, after) = Stage::InKernel(UNTOLD).completion_comes().dropped(true, true);
         assert_eq!((busy, after), (Stage::Busy(FORSAKEN), AfterDrop::Nothing));
         assert_eq!(busy.step_ended(Decision::GoesOn, UNTOLD), (Stage::InKernel(FORSAKEN), AfterStep::Cancel));
         assert_eq!(busy.step_ended(Decision::Ended(ANSWER), UNTOLD).1, AfterStep::Discard(ANSWER));
@@ -226,13 +231,20 @@ mod tests {
 
     #[test]
     fn a_parked_op_is_withdrawn_and_a_finished_one_discarded() {
-        assert_eq!(Stage::Parked.dropped(true), (Stage::Parked, AfterDrop::Withdraw));
-        assert_eq!(Stage::Parked.cancelled(), (Stage::Parked, AfterCancel::Withdraw));
-        assert_eq!(Stage::Done(ANSWER).dropped(false), (Stage::Done(ANSWER), AfterDrop::Discard(ANSWER)));
+        assert_eq!(PARKED.dropped(true, true), (PARKED, AfterDrop::Withdraw));
+        assert_eq!(PARKED.cancelled(), (PARKED, AfterCancel::Withdraw));
+        assert_eq!(Stage::Done(ANSWER).dropped(false, true), (Stage::Done(ANSWER), AfterDrop::Discard(ANSWER)));
+    }
+
+    #[test]
+    fn a_parked_op_that_must_not_be_withdrawn_runs_though_nobody_waits() {
+        let (parked, after) = PARKED.dropped(false, false);
+        assert_eq!((parked, after), (Stage::Parked { abandoned: true }, AfterDrop::Nothing));
+        assert_eq!(parked.start_comes(), Stage::Busy(DETACHED));
     }
 
     #[test]
     fn a_parked_op_starts_like_any_other() {
-        assert_eq!(Stage::Parked.start_comes(), Stage::Busy(UNTOLD));
+        assert_eq!(PARKED.start_comes(), Stage::Busy(UNTOLD));
     }
 }

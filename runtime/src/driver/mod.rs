@@ -41,7 +41,7 @@ use io_uring::{opcode, types};
 use crate::buf::{BufferPool, PoolConfig};
 use crate::driver::lane::Lane;
 use crate::driver::lifecycle::{AfterCancel, AfterDrop, Decision, Notes, Stage};
-use crate::driver::slots::{Memory, OpKey, OpKind, Slot, Slots, WAKE, close_key};
+use crate::driver::slots::{DetachedClose, Memory, OpKey, OpKind, Slot, Slots, WAKE};
 use crate::kernel::{Cqe, Kernel, Sqe};
 use crate::metrics::DriverCounters;
 
@@ -160,7 +160,7 @@ impl Driver {
         }
         let (key, slot) = self.slots.reserve(kind);
         move_in(slot.memory());
-        slot.stage.set(Stage::Parked);
+        slot.stage.set(Stage::Parked { abandoned: false });
         if let Some(lane) = lane {
             slot.lane.set(Some(lane.clone()));
             if !lane.enter(key) {
@@ -215,7 +215,7 @@ impl Driver {
     pub(crate) fn abandon(&self, key: OpKey) {
         let Some(slot) = self.slots.get(key) else { return };
         let kind = slot.kind.get();
-        let (stage, after) = slot.stage.get().dropped(kind.cancel_on_drop);
+        let (stage, after) = slot.stage.get().dropped(kind.cancel_on_drop, kind.withdraw_on_drop);
         slot.stage.set(stage);
         let waker = slot.waker.take();
         match after {
@@ -249,7 +249,7 @@ impl Driver {
 
     /// Asks the kernel to end the op that has the lane.
     pub fn cancel_active(&self, lane: &Lane) {
-        if let Some(key) = lane.active() {
+        if let Some(key) = lane.active_of(self.id) {
             self.cancel(key);
         }
     }
@@ -264,7 +264,8 @@ impl Driver {
         }
         // The entry owns the descriptor from here on.
         let descriptor = fd.into_raw_fd();
-        let sqe = Sqe::from(opcode::Close::new(types::Fd(descriptor)).build()).keyed(close_key(descriptor));
+        let close = DetachedClose { descriptor, is_silent: is_socket };
+        let sqe = Sqe::from(opcode::Close::new(types::Fd(descriptor)).build()).keyed(close.user_data());
         if is_socket {
             self.push(sqe.silent());
         } else {
@@ -340,6 +341,8 @@ impl Driver {
             lane.withdraw(key);
         }
         slot.stage.set(slot.stage.get().start_comes());
+        // SAFETY: the op is in its slot, it is busy on our behalf, and no kernel has seen it.
+        shield(|| unsafe { (slot.kind.get().release)(slot.memory()) });
         // Its lane goes on as if it had never been there.
         let _ = self.end_step(key, slot, Decision::Ended(Cqe::made_up(-libc::ECANCELED)), Notes::default());
     }

@@ -33,15 +33,29 @@ pub(crate) const WAKE: u64 = u64::MAX;
 pub(crate) const CANCEL: u64 = u64::MAX - 1;
 /// The low half of the `user_data` of closes that nobody waits for; the high half is the descriptor.
 const CLOSE: u32 = u32::MAX - 2;
+/// The same for closes that only answer where they fail.
+const SILENT_CLOSE: u32 = u32::MAX - 3;
 
-/// `user_data` of a close that nobody waits for.
-pub(crate) fn close_key(descriptor: RawFd) -> u64 {
-    (descriptor as u64) << 32 | u64::from(CLOSE)
+/// A close that nobody waits for, as the `user_data` of its entry tells it.
+pub(crate) struct DetachedClose {
+    pub(crate) descriptor: RawFd,
+    /// It only answers where it fails.
+    pub(crate) is_silent: bool,
 }
 
-/// The descriptor of a close that nobody waits for, if this is the `user_data` of one.
-pub(crate) fn closed_descriptor(user_data: u64) -> Option<RawFd> {
-    (user_data as u32 == CLOSE).then_some((user_data >> 32) as RawFd)
+impl DetachedClose {
+    pub(crate) fn from_user_data(user_data: u64) -> Option<Self> {
+        let is_silent = match user_data as u32 {
+            CLOSE => false,
+            SILENT_CLOSE => true,
+            _ => return None,
+        };
+        Some(Self { descriptor: (user_data >> 32) as RawFd, is_silent })
+    }
+
+    pub(crate) fn user_data(&self) -> u64 {
+        (self.descriptor as u64) << 32 | u64::from(if self.is_silent { SILENT_CLOSE } else { CLOSE })
+    }
 }
 
 impl OpKey {
@@ -79,6 +93,8 @@ pub(crate) struct OpKind {
     pub(crate) name: &'static str,
     /// Whether dropping the future asks the kernel to stop; else the op finishes behind everybody's back.
     pub(crate) cancel_on_drop: bool,
+    /// Whether dropping the future of an op that waits in a lane takes it out again; else it runs when its turn comes.
+    pub(crate) withdraw_on_drop: bool,
     /// Makes the first entry.
     pub(crate) prepare: unsafe fn(NonNull<Memory>, &Driver) -> Step,
     /// Reads one completion.
@@ -87,6 +103,8 @@ pub(crate) struct OpKind {
     pub(crate) discard: unsafe fn(&Slots, OpKey, Cqe),
     /// Moves the op out, frees the slot, and then drops the op, which has never been seen by the kernel.
     pub(crate) withdraw: unsafe fn(&Slots, OpKey),
+    /// Has an op that has ended let go of its descriptor.
+    pub(crate) release: unsafe fn(NonNull<Memory>),
     /// How many bytes of memory the kernel may touch on the op's behalf.
     pub(crate) bytes: unsafe fn(NonNull<Memory>) -> usize,
 }
@@ -235,10 +253,12 @@ const MOST: usize = 1 << 24;
 static NOTHING: OpKind = OpKind {
     name: "nothing",
     cancel_on_drop: false,
+    withdraw_on_drop: true,
     prepare: |_, _| unreachable!("a vacant slot is not prepared"),
     step: |_, _| unreachable!("a vacant slot gets no completion"),
     discard: |_, _, _| unreachable!("a vacant slot has nothing to discard"),
     withdraw: |_, _| unreachable!("a vacant slot has nothing to withdraw"),
+    release: |_| unreachable!("a vacant slot has nothing to let go of"),
     bytes: |_| 0,
 };
 

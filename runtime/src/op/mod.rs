@@ -78,6 +78,10 @@ pub unsafe trait Op: Sized + 'static {
     /// Whether dropping the future asks the kernel to stop. Where it doesn't, the op finishes behind everybody's back.
     const CANCEL_ON_DROP: bool = true;
 
+    /// Whether dropping the future of an op that still waits in a lane takes it out again, as if it had never been. Where it
+    /// doesn't, the op runs when its turn comes.
+    const WITHDRAW_ON_DROP: bool = true;
+
     /// Makes the first entry, or ends the op at once. The driver is the one whose kernel will get the entry.
     ///
     /// # Safety
@@ -178,10 +182,12 @@ fn kind_of<T: Op>() -> &'static OpKind {
         &OpKind {
             name: T::NAME,
             cancel_on_drop: T::CANCEL_ON_DROP,
+            withdraw_on_drop: T::WITHDRAW_ON_DROP,
             prepare: prepare::<T>,
             step: step::<T>,
             discard: discard::<T>,
             withdraw: withdraw::<T>,
+            release: release::<T>,
             bytes: bytes::<T>,
         }
     }
@@ -226,6 +232,11 @@ unsafe fn withdraw<T: Op>(slots: &Slots, key: OpKey) {
     let op = unsafe { move_out::<T>(slot.memory()) };
     slots.release(key);
     drop(op);
+}
+
+unsafe fn release<T: Op>(memory: NonNull<Memory>) {
+    // SAFETY: the slot's kind is that of `T`, and the slot is busy on our behalf.
+    unsafe { op_in::<T>(memory) }.release();
 }
 
 unsafe fn bytes<T: Op>(memory: NonNull<Memory>) -> usize {

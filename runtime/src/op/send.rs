@@ -68,7 +68,7 @@ unsafe impl<B: IoBuf> Op for Send<B> {
     }
 
     unsafe fn step(&mut self, completion: Completion) -> Step {
-        match outcome(self.fd.as_ref(), completion) {
+        match outcome(self.fd.as_ref(), self.sent, completion) {
             Outcome::Sent(count) => self.sent = (self.sent + count).min(self.buf.len()),
             Outcome::Again => return self.send_rest(),
             Outcome::Failed(errno) => return Step::Done(Completion::made_up(-errno)),
@@ -178,7 +178,7 @@ unsafe impl<V: IoVectoredBuf> Op for SendVectored<V> {
     }
 
     unsafe fn step(&mut self, completion: Completion) -> Step {
-        match outcome(self.fd.as_ref(), completion) {
+        match outcome(self.fd.as_ref(), self.sent, completion) {
             Outcome::Sent(count) => self.advance(count),
             Outcome::Again => return self.send_rest(),
             Outcome::Failed(errno) => return Step::Done(Completion::made_up(-errno)),
@@ -223,7 +223,7 @@ enum Outcome {
     Failed(i32),
 }
 
-fn outcome(fd: Option<&SharedFd>, completion: Completion) -> Outcome {
+fn outcome(fd: Option<&SharedFd>, sent: usize, completion: Completion) -> Outcome {
     let errno = match completion.result() {
         count @ 1.. => return Outcome::Sent(count as usize),
         // A send of at least one byte does not answer 0; if it did, trying again could go on for ever.
@@ -233,7 +233,8 @@ fn outcome(fd: Option<&SharedFd>, completion: Completion) -> Outcome {
     if matches!(errno, libc::EINTR | libc::EAGAIN) {
         return Outcome::Again;
     }
-    if let Some(fd) = fd {
+    // A send that was cancelled before any of it was out leaves the stream as it was.
+    if let Some(fd) = fd.filter(|_| errno != libc::ECANCELED || sent > 0) {
         fd.latch_send_error(errno);
     }
     Outcome::Failed(errno)

@@ -35,9 +35,17 @@ unsafe impl Op for Shutdown {
 
     const NAME: &'static str = "shutdown";
     const CANCEL_ON_DROP: bool = false;
+    const WITHDRAW_ON_DROP: bool = false;
 
     unsafe fn prepare(&mut self, _: &Driver) -> Step {
         Step::Submit(opcode::Shutdown::new(target_of(&self.fd), self.how).build().into())
+    }
+
+    unsafe fn step(&mut self, completion: Completion) -> Step {
+        if let (0, true, Some(fd)) = (completion.result(), self.how != libc::SHUT_RD, &self.fd) {
+            fd.latch_send_shut();
+        }
+        Step::Done(completion)
     }
 
     unsafe fn complete(self, answer: Completion) -> io::Result<()> {

@@ -142,9 +142,8 @@ impl Timer {
     ///
     /// Where the timer's runtime is gone and there is no other one.
     pub fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.timers.closed.get() && !matches!(self.state, State::Elapsed) {
-            self.state = State::Idle;
-            self.timers = context::with(|core| Rc::clone(&core.timers));
+        if !matches!(self.state, State::Elapsed) {
+            self.follow_runtime();
         }
         let waiting = match self.state {
             State::Elapsed => return Poll::Ready(()),
@@ -174,6 +173,16 @@ impl Timer {
         }
         drop(waker);
         Poll::Pending
+    }
+
+    /// Moves to the wheel of the runtime that polls: that of another one may stand still, or be gone.
+    fn follow_runtime(&mut self) {
+        let is_at_home = context::try_with(|core| Rc::ptr_eq(&core.timers, &self.timers));
+        if is_at_home.unwrap_or(!self.timers.closed.get()) {
+            return;
+        }
+        self.leave();
+        self.timers = context::with(|core| Rc::clone(&core.timers));
     }
 
     fn elapsed(&mut self) -> Poll<()> {
