@@ -25,9 +25,9 @@ struct Mode {
 
 const MODES: [Mode; 4] = [
     Mode { connections: 1, messages: 20_000, bytes: 106 },
-    Mode { connections: 64, messages: 4_000, bytes: 106 },
-    Mode { connections: 1_000, messages: 250, bytes: 106 },
-    Mode { connections: 64, messages: 500, bytes: 64 << 10 },
+    Mode { connections: 64, messages: 1_500, bytes: 106 },
+    Mode { connections: 1_000, messages: 100, bytes: 106 },
+    Mode { connections: 64, messages: 150, bytes: 64 << 10 },
 ];
 
 /// What a server took for one message.
