@@ -266,3 +266,28 @@ fn messages_that_come_together_share_their_entries() {
         },
     );
 }
+
+/// The pool begins with 64 buffers. That 100 streams find it empty in one turn is one reason to grow, not many.
+#[test]
+fn pool_grows_once_for_all_who_find_it_empty() {
+    common::arena(|runtime| {
+        let (streams, peers): (Vec<_>, Vec<_>) = (0..100).map(|_| pair()).unzip();
+        run_for(runtime, Duration::from_secs(20), async {
+            for stream in &streams {
+                assert!(common::poll_once(std::pin::pin!(stream.recv())).await.is_pending());
+            }
+            quoit_runtime::task::yield_now().await;
+            for peer in &peers {
+                write_all(peer, b"at once");
+            }
+            let mut held = Vec::new();
+            for stream in &streams {
+                held.push(soon("recv", stream.recv()).await.unwrap().unwrap());
+            }
+            assert!(held.iter().all(|bytes| *bytes == b"at once"[..]));
+        });
+        let metrics = runtime.metrics();
+        assert!(metrics.no_buffers > 0);
+        assert_eq!(metrics.buffers, 128);
+    });
+}

@@ -368,7 +368,8 @@ impl Receiving {
             RecvEnd::NoBuffers => {
                 let driver = owner.fd().driver();
                 driver.count_no_buffers();
-                driver.pool().is_ok_and(|pool| pool.reclaim() > 0 || pool.grow())
+                // Many streams find it empty in one turn, and the first of them has made it grow for all.
+                driver.pool().is_ok_and(|pool| pool.reclaim() > 0 || pool.provided() > 0 || pool.grow())
             }
             RecvEnd::EndOfStream | RecvEnd::Failed(_) | RecvEnd::Cancelled => false,
         }

@@ -168,8 +168,7 @@ impl BufferPool {
     }
 
     /// How many buffers the kernel holds, those included that completions name which have not been taken yet.
-    #[cfg(test)]
-    pub(crate) fn provided(&self) -> usize {
+    pub fn provided(&self) -> usize {
         self.core.accounts.borrow().provided
     }
 
