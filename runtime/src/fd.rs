@@ -89,6 +89,11 @@ impl SharedFd {
         self.descriptor().driver.get()
     }
 
+    /// No runtime performs its operations: it has had none, or that is gone.
+    pub fn has_no_runtime(&self) -> bool {
+        self.bound_driver().is_none_or(|driver| driver.is_closed())
+    }
+
     /// The first error that ended the sending side for good.
     pub fn send_error(&self) -> Option<io::Error> {
         match self.descriptor().send_error.get() {

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use quoit_runtime::fd::SharedFd;
-use quoit_runtime::op::{AcceptMulti, AcceptSink, InFlight, Rearm, submit_to};
+use quoit_runtime::op::{AcceptMulti, AcceptSink, GONE, InFlight, Rearm, submit_to};
 use quoit_runtime::spawn;
 use quoit_runtime::task::poll_budget;
 use quoit_runtime::timer::{Instant, Timer};
@@ -196,7 +196,7 @@ impl AcceptSink for Accepting {
 
     fn ended(self: Rc<Self>, errno: i32) -> Rearm {
         let cause = Cause::of(errno);
-        let is_gone = self.fd.bound_driver().is_none_or(|driver| driver.is_closed());
+        let is_gone = self.fd.has_no_runtime();
         let may_go_on = !is_gone && !self.is_closed.get() && !self.is_stopping.get();
         if cause == Cause::Nothing && may_go_on && self.idle_ends.get() < MOST_IDLE_ENDS {
             self.idle_ends.set(self.idle_ends.get() + 1);
@@ -270,8 +270,6 @@ const ETIMEDOUT: i32 = 110;
 const EHOSTDOWN: i32 = 112;
 const EHOSTUNREACH: i32 = 113;
 const ECANCELED: i32 = 125;
-/// `ESHUTDOWN`: the runtime is gone.
-const GONE: i32 = 108;
 
 /// See `idle_ends`.
 const MOST_IDLE_ENDS: u32 = 16;

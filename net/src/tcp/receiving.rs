@@ -22,7 +22,7 @@ use std::task::{Context, Poll, ready};
 
 use quoit_runtime::buf::{Filler, IoBufMut, IoVectoredBufMut, RecvBuf, Scatter};
 use quoit_runtime::fd::SharedFd;
-use quoit_runtime::op::{InFlight, Rearm, Recv, RecvEnd, RecvMulti, RecvSink, submit_to};
+use quoit_runtime::op::{GONE, InFlight, Rearm, Recv, RecvEnd, RecvMulti, RecvSink, submit_to};
 use quoit_runtime::task::poll_budget;
 
 use crate::waiters::{Place, Waiters};
@@ -327,7 +327,7 @@ impl Receiving {
     /// The receive in flight has ended.
     pub(crate) fn ended<R: Receiver>(owner: &Rc<R>, end: RecvEnd) -> Rearm {
         let this = owner.receiving();
-        if owner.fd().bound_driver().is_none_or(|driver| driver.is_closed()) {
+        if owner.fd().has_no_runtime() {
             let armed = this.armed.take();
             drop(armed);
             this.finish(End::Failed(GONE));
@@ -398,5 +398,3 @@ const MOST_QUEUED: usize = 32;
 const SINGLE_BYTES: usize = 4 << 10;
 /// `ECONNRESET`.
 const RESET: i32 = 104;
-/// `ESHUTDOWN`: the runtime is gone.
-const GONE: i32 = 108;

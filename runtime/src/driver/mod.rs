@@ -369,7 +369,7 @@ pub(crate) fn gone() -> io::Error {
 }
 
 /// The errno of operations on a runtime that has been shut down.
-pub(crate) const GONE: i32 = libc::ESHUTDOWN;
+pub const GONE: i32 = libc::ESHUTDOWN;
 
 /// Wakes a waker that may be anybody's code: a panic of it must not take the driver along.
 pub(crate) fn wake(waker: Waker) {

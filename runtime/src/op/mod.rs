@@ -32,7 +32,7 @@ use crate::fd::SharedFd;
 use crate::kernel::Cqe;
 
 pub use crate::driver::lane::Lane;
-pub use crate::driver::{Driver, Step};
+pub use crate::driver::{Driver, GONE, Step};
 pub use crate::kernel::{Cqe as Completion, Sqe};
 pub use crate::op::accept::{AcceptMulti, AcceptSink};
 pub use crate::op::close::Close;
