@@ -3,5 +3,6 @@
 pub(crate) mod event;
 pub(crate) mod host;
 pub(crate) mod mapping;
+pub(crate) mod sqe;
 pub(crate) mod tcp;
 pub(crate) mod uring;
