@@ -1,6 +1,5 @@
 //! The knobs of a runtime, each with the reason to touch it.
 
-use std::env;
 use std::io;
 use std::time::Duration;
 
@@ -8,19 +7,9 @@ use crate::buf::PoolConfig;
 use crate::driver::Driver;
 use crate::executor::Executor;
 use crate::kernel::Kernel;
+use crate::kernel::choice::KernelKind;
 use crate::kernel::setup::SetupRequest;
 use crate::runtime::{Core, Runtime};
-
-/// Which kernel a runtime stands on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum KernelKind {
-    /// io_uring. The environment may name a kernel instead: `QUOIT_KERNEL=uring`.
-    #[default]
-    Auto,
-    /// io_uring, whatever the environment says.
-    IoUring,
-}
 
 /// Builds a [`Runtime`] with other than the default settings. Made by [`Runtime::builder`].
 ///
@@ -81,7 +70,8 @@ impl Builder {
         self
     }
 
-    /// The kernel to stand on; [`KernelKind::Auto`] by default.
+    /// The kernel to stand on; [`KernelKind::Auto`] by default. Name one to compare them, or to be told of a refusal rather
+    /// than to go on without io_uring.
     pub fn kernel(&mut self, kernel: KernelKind) -> &mut Self {
         self.kernel = kernel;
         self
@@ -140,10 +130,9 @@ impl Builder {
         if self.poll_budget == 0 {
             return Err(invalid("poll_budget(0): no task would ever run"));
         }
-        self.check_kernel()?;
         let request =
             SetupRequest { entries: self.entries, completion_entries: self.completion_entries, sqpoll: self.sqpoll };
-        let driver = Driver::new(Kernel::uring(&request)?, pool, self.close_deadline);
+        let driver = Driver::new(Kernel::of(self.kernel, &request)?, pool, self.close_deadline);
         let (executor, doorbell) = Executor::new()?;
         driver.watch(doorbell);
         Ok(Runtime::from_core(Core::new(executor, driver, self.poll_budget, &self.name, self.shutdown_deadline)))
@@ -155,16 +144,6 @@ impl Builder {
         let bytes = u32::try_from(self.pool_bytes).ok().filter(|bytes| (1..=MOST_BYTES).contains(bytes));
         let bytes = bytes.ok_or_else(|| invalid("buffer_pool: from 1 byte to 16 MiB in a buffer"))?;
         Ok(PoolConfig { group: 0, initial: cap.min(FIRST_BUFFERS), cap, bytes })
-    }
-
-    /// Whether the environment asks for a kernel that we don't have.
-    fn check_kernel(&self) -> io::Result<()> {
-        match (self.kernel, env::var("QUOIT_KERNEL").as_deref()) {
-            (KernelKind::IoUring, _) | (KernelKind::Auto, Err(_) | Ok("" | "auto" | "uring")) => Ok(()),
-            (KernelKind::Auto, Ok(name)) => {
-                Err(invalid(&format!("QUOIT_KERNEL={name}: this version knows `uring` and `auto`")))
-            }
-        }
     }
 }
 

@@ -39,7 +39,8 @@ mod sys;
 pub mod task;
 pub mod timer;
 
-pub use crate::builder::{Builder, KernelKind};
+pub use crate::builder::Builder;
+pub use crate::kernel::choice::KernelKind;
 pub use crate::kernel::probe::{Features, Support, probe};
 pub use crate::kernel::refusal::{Cause, Refusal};
 pub use crate::metrics::Metrics;

@@ -16,6 +16,7 @@ use crate::driver::Driver;
 use crate::executor::Executor;
 use crate::executor::waker::Entered;
 use crate::kernel::Wait;
+use crate::kernel::choice::KernelKind;
 use crate::metrics::Metrics;
 use crate::spawn::spawn_on;
 use crate::task::JoinHandle;
@@ -113,6 +114,20 @@ impl Runtime {
     /// What the runtime has done, and what it holds.
     pub fn metrics(&self) -> Metrics {
         self.core.metrics()
+    }
+
+    /// The kernel that it stands on: never [`KernelKind::Auto`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quoit_runtime::{KernelKind, Runtime};
+    ///
+    /// assert_ne!(Runtime::new()?.kernel(), KernelKind::Auto);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn kernel(&self) -> KernelKind {
+        self.core.driver.kernel_kind()
     }
 
     /// The name that the builder was given.

@@ -42,6 +42,7 @@ use crate::buf::{BufferPool, PoolConfig};
 use crate::driver::lane::Lane;
 use crate::driver::lifecycle::{AfterCancel, AfterDrop, Decision, Notes, Stage};
 use crate::driver::slots::{DetachedClose, Memory, OpKey, OpKind, Slot, Slots, WAKE};
+use crate::kernel::choice::KernelKind;
 use crate::kernel::{Cqe, Kernel, Sqe};
 use crate::metrics::DriverCounters;
 
@@ -62,6 +63,8 @@ pub struct Driver {
     id: NonZeroU64,
     /// Where entries go and completions come from; gone once the driver has shut down.
     kernel: RefCell<Option<Kernel>>,
+    /// Which one that is.
+    kernel_kind: KernelKind,
     /// The operations.
     slots: Slots,
     /// Entries that did not fit into the submission queue, in order. Cancels stand here behind the ops that they name, so
@@ -95,6 +98,7 @@ impl Driver {
     pub(crate) fn new(kernel: Kernel, pool_config: PoolConfig, close_deadline: Duration) -> Rc<Self> {
         Rc::new(Self {
             id: next_id(),
+            kernel_kind: kernel.kind(),
             kernel: RefCell::new(Some(kernel)),
             slots: Slots::new(),
             spill: RefCell::new(VecDeque::new()),
@@ -116,6 +120,11 @@ impl Driver {
     /// How many entries the kernel has, or will get, that have not had their final completion.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_kernel.get()
+    }
+
+    /// The kernel that performs the operations.
+    pub(crate) fn kernel_kind(&self) -> KernelKind {
+        self.kernel_kind
     }
 
     /// No operation is taken any more: the runtime has been shut down.

@@ -5,6 +5,8 @@
 //! no SQE (socket options, addresses) goes through the functions of [`socket`]. Outside this folder and `sys`, nobody
 //! makes a system call.
 
+pub(crate) mod choice;
+mod epoll;
 pub(crate) mod probe;
 pub(crate) mod refusal;
 pub(crate) mod setup;
@@ -18,6 +20,7 @@ use std::time::Duration;
 use io_uring::{cqueue, squeue};
 
 use crate::buf::BufferPool;
+use crate::kernel::epoll::Epoll;
 use crate::kernel::refusal::Refusal;
 use crate::kernel::setup::SetupRequest;
 use crate::kernel::uring::Uring;
@@ -115,9 +118,12 @@ pub(crate) enum Wait {
 
 /// The kernels that a driver can stand on.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a runtime, and it rests in its driver")]
 pub(crate) enum Kernel {
     /// The real thing.
     Uring(Uring),
+    /// The same, emulated in user space.
+    Epoll(Epoll),
 }
 
 impl Kernel {
@@ -130,6 +136,7 @@ impl Kernel {
     pub(crate) fn push(&mut self, sqe: Sqe) -> Result<(), Sqe> {
         match self {
             Self::Uring(uring) => uring.push(sqe),
+            Self::Epoll(epoll) => match *epoll {},
         }
     }
 
@@ -137,6 +144,7 @@ impl Kernel {
     pub(crate) fn staged(&mut self) -> usize {
         match self {
             Self::Uring(uring) => uring.staged(),
+            Self::Epoll(epoll) => match *epoll {},
         }
     }
 
@@ -145,6 +153,7 @@ impl Kernel {
     pub(crate) fn wants_entry(&mut self) -> bool {
         match self {
             Self::Uring(uring) => uring.wants_entry(),
+            Self::Epoll(epoll) => match *epoll {},
         }
     }
 
@@ -154,6 +163,7 @@ impl Kernel {
     pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<()> {
         match self {
             Self::Uring(uring) => uring.enter(wait),
+            Self::Epoll(epoll) => match *epoll {},
         }
     }
 
@@ -161,6 +171,7 @@ impl Kernel {
     pub(crate) fn take_completions(&mut self, into: &mut Vec<Cqe>) {
         match self {
             Self::Uring(uring) => uring.take_completions(into),
+            Self::Epoll(epoll) => match *epoll {},
         }
     }
 
@@ -168,6 +179,7 @@ impl Kernel {
     pub(crate) fn has_overflowed(&mut self) -> bool {
         match self {
             Self::Uring(uring) => uring.has_overflowed(),
+            Self::Epoll(epoll) => match *epoll {},
         }
     }
 
@@ -175,6 +187,7 @@ impl Kernel {
     pub(crate) fn register_buffers(&mut self, pool: &BufferPool) -> io::Result<()> {
         match self {
             Self::Uring(uring) => uring.register_buffers(pool),
+            Self::Epoll(epoll) => match *epoll {},
         }
     }
 
@@ -182,6 +195,7 @@ impl Kernel {
     pub(crate) fn unregister_buffers(&mut self, group: u16) {
         match self {
             Self::Uring(uring) => uring.unregister_buffers(group),
+            Self::Epoll(epoll) => match *epoll {},
         }
     }
 }
