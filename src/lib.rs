@@ -29,12 +29,16 @@
 
 pub use quoit_macros::{main, test};
 pub use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, RecvBuf, Slice};
+pub use quoit_runtime::cancel_scope::{is_cancelled, transferred};
 pub use quoit_runtime::task::{AbortHandle, AbortOnDrop, JoinError, JoinHandle};
 pub use quoit_runtime::{
     Builder, Cause, Features, KernelKind, Metrics, Refusal, Runtime, ShutdownReport, Support, block_on, metrics, probe,
     spawn,
 };
-pub use quoit_time::FutureExt;
+
+mod future_ext;
+
+pub use crate::future_ext::{CancelAt, FutureExt, WithCancel};
 
 /// TCP sockets that lose nothing.
 pub mod net {

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::pin::Pin;
 use std::vec;
 
 use quoit_runtime::blocking;
+use quoit_runtime::cancel_scope::stoppable;
 
 /// What can be turned into socket addresses: addresses, pairs of a host and a port, and `"host:port"`.
 ///
@@ -63,7 +65,8 @@ pub(crate) async fn resolve(target: &impl ToSocketAddrs) -> io::Result<Vec<Socke
         sealed::Host::Known(addresses) => addresses,
         sealed::Host::Name(name, port) => {
             let look_up = move || std::net::ToSocketAddrs::to_socket_addrs(&(name.as_str(), port));
-            blocking::run(look_up).await.map(vec::IntoIter::collect)?
+            let mut looking_up = blocking::run(look_up);
+            stoppable(|cx| Pin::new(&mut looking_up).poll(cx)).await.map(vec::IntoIter::collect)?
         }
     };
     if addresses.is_empty() {

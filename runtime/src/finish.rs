@@ -23,7 +23,8 @@ impl Driver {
         if in_time.await {
             return false;
         }
-        // One after another, as each that ends lets the next one begin.
+        // Those that wait first, so that none of them begins behind one that is cut.
+        self.cancel_parked(lane);
         while !lane.is_idle() {
             self.cancel_active(lane);
             yield_now().await;

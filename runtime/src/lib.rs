@@ -8,6 +8,7 @@
 //! | [`spawn`], [`task`] | tasks and their handles |
 //! | [`op`] | operations: what each tells the kernel, and what it makes of the answer |
 //! | [`buf`] | memory that is lent to the kernel |
+//! | [`cancel_scope`] | asking the operations inside a future to stop |
 //! | [`fd`] | a descriptor that stays open while an operation names it |
 //! | [`socket`] | what sockets do without an operation |
 //! | [`timer`] | deadlines |
@@ -23,6 +24,7 @@ compile_error!(
 pub mod blocking;
 pub mod buf;
 mod builder;
+pub mod cancel_scope;
 mod context;
 mod driver;
 mod executor;

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::builder::Builder;
+use crate::cancel_scope::Scope;
 use crate::context::{self, Current};
 use crate::driver::Driver;
 use crate::executor::Executor;
@@ -43,6 +44,8 @@ pub(crate) struct Core {
     pub(crate) executor: Executor,
     pub(crate) driver: Rc<Driver>,
     pub(crate) timers: Rc<Timers>,
+    /// The innermost cancel scope that is being polled.
+    pub(crate) scope: Cell<Option<Rc<Scope>>>,
     poll_budget: usize,
     name: String,
     shutdown_deadline: Duration,
@@ -172,6 +175,7 @@ impl Core {
             executor,
             driver,
             timers: Rc::new(Timers::new()),
+            scope: Cell::new(None),
             poll_budget,
             name: name.to_owned(),
             shutdown_deadline,

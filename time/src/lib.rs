@@ -1,7 +1,7 @@
 //! Sleeping, intervals and timeouts on the timer wheel of the current runtime.
 //!
 //! - [`sleep`] and [`sleep_until`] wait.
-//! - [`timeout`], [`timeout_at`] and the methods of [`FutureExt`] give a future up when its time is over.
+//! - [`timeout`] and [`timeout_at`] give a future up when its time is over.
 //! - [`interval`] and [`interval_at`] tick again and again.
 //!
 //! No timer is early. All of them go by [`Instant`], whose arithmetic saturates: `Duration::MAX` means *never*, and is
@@ -9,7 +9,6 @@
 
 #![forbid(unsafe_code)]
 
-mod ext;
 mod interval;
 mod missed_tick;
 mod sleep;
@@ -17,7 +16,6 @@ mod timeout;
 
 pub use quoit_runtime::timer::Instant;
 
-pub use crate::ext::FutureExt;
 pub use crate::interval::{Interval, interval, interval_at};
 pub use crate::missed_tick::MissedTickBehavior;
 pub use crate::sleep::{Sleep, sleep, sleep_until};

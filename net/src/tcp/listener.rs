@@ -1,6 +1,5 @@
 //! The listener.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -9,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
+use quoit_runtime::cancel_scope::{Wait, stoppable};
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::socket::SocketOption;
 use quoit_runtime::task::yield_now;
@@ -111,7 +111,7 @@ impl TcpListener {
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let place = self.accepting.place();
         loop {
-            let connection = poll_fn(|cx| self.accepting.poll_accept(cx, &place)).await?;
+            let connection = stoppable(|cx| self.accepting.poll_accept(cx, &place)).await?;
             let fd = SharedFd::of_socket(connection);
             // Multishot accept does not tell the address. A peer that has hung up already has none.
             if let Ok(peer) = fd.peer_addr() {
@@ -128,7 +128,7 @@ impl TcpListener {
     ///
     /// Loses nothing: what a dropped stream would have had goes to the next caller.
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming { listener: self, place: self.accepting.place() }
+        Incoming { listener: self, place: self.accepting.place(), wait: Wait::default() }
     }
 
     /// Stops listening, and waits until the port is free.
@@ -197,13 +197,15 @@ impl From<OwnedFd> for TcpListener {
 pub struct Incoming<'a> {
     listener: &'a TcpListener,
     place: Place<'a>,
+    wait: Wait,
 }
 
 impl Stream for Incoming<'_> {
     type Item = io::Result<TcpStream>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let poll = self.listener.accepting.poll_accept(cx, &self.place);
+        let Self { listener, place, wait } = &mut *self;
+        let poll = wait.poll(cx, |cx| listener.accepting.poll_accept(cx, place));
         if poll.is_ready() {
             // Whoever has got something goes behind the others.
             self.place = self.listener.accepting.place();

@@ -190,6 +190,14 @@ impl Receiving {
         Poll::Ready(Ok(filler.filled()))
     }
 
+    /// Copies into a buffer what is there, if anything is.
+    pub(crate) fn take_some<R: Receiver, B: IoBufMut>(owner: &Rc<R>, buf: &mut B) -> usize {
+        let mut filler = Filler::new(buf);
+        owner.receiving().consume(|bytes| filler.fill(buf, bytes));
+        owner.receiving().make_room(owner);
+        filler.filled()
+    }
+
     /// The last handle of the stream is gone: what is in flight is cancelled, what has arrived is dropped.
     pub(crate) fn close(&self) {
         self.is_closed.set(true);

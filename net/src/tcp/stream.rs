@@ -1,12 +1,12 @@
 //! The stream.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, RecvBuf, spare, spare_vectored};
+use quoit_runtime::cancel_scope::{check, stoppable, transferred, with_transferred};
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{self, Connect, Lane, Rearm, RecvEnd, RecvSink, Send, SendVectored, submit_to};
 
@@ -112,6 +112,8 @@ impl TcpStream {
     }
 
     async fn connect_one(address: SocketAddr) -> io::Result<Self> {
+        // In a scope that is cancelled not even a socket is made.
+        check()?;
         let fd = SharedFd::tcp(address)?;
         submit_to(fd.driver(), None, Connect::new(fd.clone(), address)).await?;
         Ok(Self::from_fd(fd))
@@ -134,7 +136,7 @@ impl TcpStream {
     /// Outside a runtime.
     pub async fn recv(&self) -> io::Result<Option<RecvBuf>> {
         let place = self.shared.receiving.place();
-        poll_fn(|cx| Receiving::poll_recv(&self.shared, cx, &place)).await
+        stoppable(|cx| Receiving::poll_recv(&self.shared, cx, &place)).await
     }
 
     /// Reads what is there into the room of a buffer, at least one byte; waits for it where nothing is. 0 at the end of the
@@ -156,7 +158,7 @@ impl TcpStream {
             return (Err(no_room()), buf);
         }
         let place = self.shared.receiving.place();
-        let result = poll_fn(|cx| Receiving::poll_read(&self.shared, cx, &place, &mut buf)).await;
+        let result = stoppable(|cx| Receiving::poll_read(&self.shared, cx, &place, &mut buf)).await;
         (result, buf)
     }
 
@@ -168,8 +170,8 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` where the stream ends before; the bytes that are there can still be read. Else as
-    /// [`read`](Self::read).
+    /// `UnexpectedEof` where the stream ends before; the bytes that are there can still be read. Stopped midway by a cancel
+    /// scope, the part that had arrived is in the buffer, and the error tells how much it is. Else as [`read`](Self::read).
     ///
     /// # Panics
     ///
@@ -178,8 +180,16 @@ impl TcpStream {
         if spare(&buf) == 0 {
             return (Err(no_room()), buf);
         }
+        if let Err(error) = check() {
+            return (Err(error), buf);
+        }
         let place = self.shared.receiving.place();
-        let result = poll_fn(|cx| Receiving::poll_read_exact(&self.shared, cx, &place, &mut buf)).await;
+        let result = stoppable(|cx| Receiving::poll_read_exact(&self.shared, cx, &place, &mut buf)).await;
+        let result = result.map_err(|error| match transferred(&error) {
+            // Stopped: what is there is the caller's, who is told how much it is.
+            Some(_) => with_transferred(error, Receiving::take_some(&self.shared, &mut buf)),
+            None => error,
+        });
         (result, buf)
     }
 
@@ -201,7 +211,7 @@ impl TcpStream {
             return (Err(no_room()), bufs);
         }
         let place = self.shared.receiving.place();
-        let result = poll_fn(|cx| Receiving::poll_read_vectored(&self.shared, cx, &place, &mut bufs)).await;
+        let result = stoppable(|cx| Receiving::poll_read_vectored(&self.shared, cx, &place, &mut bufs)).await;
         (result, bufs)
     }
 
@@ -228,7 +238,12 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// As [`write`](Self::write): what has begun is finished whole and in order, so no message is ever cut in two.
+    /// As [`write`](Self::write): what has begun is finished whole and in order, so no message is ever cut in two by a future
+    /// that is dropped.
+    ///
+    /// A cancel scope (`with_cancel` and its kin) does cut it, on request: the error tells how much is out, the buffer is back,
+    /// and the next write, also one that waited behind it, follows those bytes. Whoever stops writes on a stream that others
+    /// write to sends the rest first, or closes the stream.
     ///
     /// # Errors
     ///

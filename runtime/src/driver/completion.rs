@@ -70,6 +70,7 @@ impl Driver {
             self.counters.stale_completions.add(1);
             return;
         };
+        let cqe = if slot.stage.get().notes().abandoned { cqe.unwanted() } else { cqe };
         // SAFETY: the op is in its slot, and in the kernel: the step makes it busy, so nobody else touches it (I1).
         let step = |kind: &OpKind, memory| unsafe { (kind.step)(memory, cqe) };
         let lane = self.step(key, slot, slot.stage.get().completion_comes(), cqe.more(), step);
@@ -128,9 +129,10 @@ impl Driver {
     /// is broken.
     fn tell_stopped(&self, slot: &Slot) -> Cqe {
         let answer = Cqe::made_up(-libc::ECANCELED);
+        let told = if slot.stage.get().notes().abandoned { answer.unwanted() } else { answer };
         let kind = slot.kind.get();
         // SAFETY: the op is in its slot and still busy, and no entry of it is with the kernel.
-        shield(|| _ = unsafe { (kind.step)(slot.memory(), answer) });
+        shield(|| _ = unsafe { (kind.step)(slot.memory(), told) });
         // SAFETY: as above.
         shield(|| unsafe { (kind.release)(slot.memory()) });
         answer

@@ -94,6 +94,11 @@ impl Lane {
         if self.0.driver.get() == Some(driver) { self.0.active.get() } else { None }
     }
 
+    /// The ops that wait, if the lane is that driver's.
+    pub(crate) fn parked_of(&self, driver: NonZeroU64) -> Vec<OpKey> {
+        if self.0.driver.get() == Some(driver) { self.0.parked.borrow().iter().copied().collect() } else { Vec::new() }
+    }
+
     /// Whom to wake now that the lane is idle.
     pub(crate) fn take_idle_wakers(&self) -> Vec<Waker> {
         self.0.idle.take()

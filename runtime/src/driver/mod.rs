@@ -263,6 +263,13 @@ impl Driver {
         }
     }
 
+    /// Ends the ops of the lane that have not begun.
+    pub fn cancel_parked(&self, lane: &Lane) {
+        for key in lane.parked_of(self.id) {
+            self.cancel(key);
+        }
+    }
+
     /// Closes a descriptor that no op names any more. Errors have nobody to go to: they are counted.
     ///
     /// Sockets are closed by the entry itself, so success may be silent. Other files may go to a worker thread of the

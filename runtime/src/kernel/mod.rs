@@ -20,6 +20,7 @@ use std::time::Duration;
 use io_uring::{cqueue, squeue};
 
 use crate::buf::BufferPool;
+use crate::cancel_scope::error_of;
 use crate::kernel::epoll::Epoll;
 use crate::kernel::refusal::Refusal;
 use crate::kernel::setup::SetupRequest;
@@ -81,7 +82,27 @@ impl Cqe {
     ///
     /// A negative result is the errno.
     pub fn value(&self) -> io::Result<u32> {
-        u32::try_from(self.result).map_err(|_| io::Error::from_raw_os_error(self.result.wrapping_neg()))
+        u32::try_from(self.result).map_err(|_| error_of(self, 0))
+    }
+
+    /// The answer of an operation in several steps that has transferred `count` bytes. Where it was stopped midway, the
+    /// error [tells the count](crate::cancel_scope::transferred).
+    ///
+    /// # Errors
+    ///
+    /// As [`value`](Self::value).
+    pub fn transferred(&self, count: usize) -> io::Result<usize> {
+        if self.result >= 0 { Ok(count) } else { Err(error_of(self, count)) }
+    }
+
+    /// Whether somebody waits for the operation that this completion, given to its step, belongs to.
+    pub fn is_wanted(&self) -> bool {
+        self.user_data != UNWANTED
+    }
+
+    /// The same completion for the step of an operation whose future is gone.
+    pub(crate) fn unwanted(self) -> Self {
+        Self { user_data: UNWANTED, ..self }
     }
 
     /// More completions of the same submission follow (`IORING_CQE_F_MORE`).
@@ -104,6 +125,9 @@ impl Cqe {
         Self { user_data: 0, result, flags: 0 }
     }
 }
+
+/// `user_data` of a completion that nobody waits for, once it has found its op.
+const UNWANTED: u64 = u64::MAX - 5;
 
 /// How long [`Kernel::enter`] may sleep for a completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -49,6 +49,7 @@ unsafe impl Op for AcceptMulti {
     type Output = io::Result<()>;
 
     const NAME: &'static str = "accept (multishot)";
+    const STOPPABLE: bool = false;
 
     unsafe fn prepare(&mut self, _: &Driver) -> Step {
         self.entry()

@@ -34,6 +34,7 @@ unsafe impl Op for Close {
 
     const NAME: &'static str = "close";
     const CANCEL_ON_DROP: bool = false;
+    const STOPPABLE: bool = false;
 
     unsafe fn prepare(&mut self, _: &Driver) -> Step {
         Step::Submit(opcode::Close::new(types::Fd(self.fd.as_raw_fd())).build().into())

@@ -9,8 +9,9 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use crate::cancel_scope::{Stop, Watch, stop_now};
 use crate::context;
 use crate::driver::lane::Lane;
 use crate::driver::slots::OpKey;
@@ -28,13 +29,17 @@ use crate::op::{Op, kind_of, move_in, move_out};
 #[must_use = "an operation runs, but its answer is lost unless it is awaited"]
 pub struct InFlight<T: Op> {
     state: State<T>,
+    /// The cancel scope in which it is polled.
+    watch: Watch,
+    /// Who has asked it to stop, in the name of a scope.
+    stop: Option<Stop>,
 }
 
 enum State<T> {
     /// In its slot.
     Submitted { driver: Rc<Driver>, key: OpKey, op: PhantomData<T> },
-    /// The runtime is gone; the op never left us.
-    Refused(Box<T>),
+    /// The runtime is gone, or the scope was cancelled before; the op never left us, and this is its answer.
+    Refused { op: Box<T>, answer: Cqe },
     /// The answer has been given.
     Finished,
 }
@@ -51,32 +56,69 @@ pub fn submit<T: Op>(op: T) -> InFlight<T> {
 
 /// Starts an operation on the runtime of `driver`, behind the others of `lane` if there is one.
 ///
-/// On a runtime that has been shut down the operation ends with `ESHUTDOWN`.
+/// On a runtime that has been shut down the operation ends with `ESHUTDOWN`. In a [cancel scope](crate::cancel_scope) that is
+/// cancelled it does not begin.
 ///
 /// # Panics
 ///
 /// Where the runtime is not running: nothing would ever complete the operation.
 pub fn submit_to<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) -> InFlight<T> {
+    if T::STOPPABLE
+        && let Some(stop) = stop_now()
+    {
+        return InFlight::refused(op, stop.answer());
+    }
     let mut op = Some(op);
     let key = driver.submit(kind_of::<T>(), lane, |memory| {
         if let Some(op) = op.take() {
             move_in(memory, op);
         }
     });
-    let state = match (key, op) {
-        (Some(key), _) => State::Submitted { driver: Rc::clone(driver), key, op: PhantomData },
-        (None, Some(op)) => State::Refused(Box::new(op)),
+    match (key, op) {
+        (Some(key), _) => InFlight::new(State::Submitted { driver: Rc::clone(driver), key, op: PhantomData }),
+        (None, Some(op)) => InFlight::refused(op, Cqe::made_up(-GONE)),
         (None, None) => unreachable!("an op that was refused was not moved"),
-    };
-    InFlight { state }
+    }
 }
 
 impl<T: Op> InFlight<T> {
+    fn new(state: State<T>) -> Self {
+        Self { state, watch: Watch::default(), stop: None }
+    }
+
+    fn refused(op: T, answer: Cqe) -> Self {
+        Self::new(State::Refused { op: Box::new(op), answer })
+    }
+
     /// Asks the kernel to stop. The answer comes as ever: the true one if the operation was faster, else `ECANCELED`.
     pub fn cancel(&self) {
         if let State::Submitted { driver, key, .. } = &self.state {
             driver.cancel(*key);
         }
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Cqe> {
+        let (driver, key) = match &self.state {
+            State::Submitted { driver, key, .. } => (driver, *key),
+            State::Refused { answer, .. } => return Poll::Ready(*answer),
+            State::Finished => panic!("`InFlight` polled after it had completed"),
+        };
+        let mut poll = driver.poll(key, cx);
+        if T::STOPPABLE
+            && poll.is_pending()
+            && self.stop.is_none()
+            && let Some(stop) = self.watch.look(cx)
+        {
+            self.stop = Some(stop);
+            driver.cancel(key);
+            // One that had not begun has ended by now.
+            poll = driver.poll(key, cx);
+        }
+        poll.map(|answer| match self.stop {
+            // Some operations of the kernel's worker threads call a cancel an interruption.
+            Some(stop) if matches!(-answer.result(), libc::ECANCELED | libc::EINTR) => stop.answer(),
+            _ => answer,
+        })
     }
 }
 
@@ -87,11 +129,7 @@ impl<T: Op> Future for InFlight<T> {
     type Output = T::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
-        let answer = match &self.state {
-            State::Submitted { driver, key, .. } => std::task::ready!(driver.poll(*key, cx)),
-            State::Refused(_) => Cqe::made_up(-GONE),
-            State::Finished => panic!("`InFlight` polled after it had completed"),
-        };
+        let answer = ready!(self.poll_answer(cx));
         let op: T = match std::mem::replace(&mut self.state, State::Finished) {
             State::Submitted { driver, key, .. } => {
                 // SAFETY: the slot's kind is that of `T`, the op has ended, and the slot is released in the next line.
@@ -99,7 +137,7 @@ impl<T: Op> Future for InFlight<T> {
                 driver.release(key);
                 op
             }
-            State::Refused(op) => *op,
+            State::Refused { op, .. } => *op,
             State::Finished => unreachable!("looked at above"),
         };
         // SAFETY: the op has ended with this answer, or was refused and never began.
@@ -120,7 +158,7 @@ impl<T: Op> fmt::Debug for InFlight<T> {
         let mut out = f.debug_struct("InFlight");
         match &self.state {
             State::Submitted { key, .. } => out.field(T::NAME, key),
-            State::Refused(_) => out.field(T::NAME, &"refused"),
+            State::Refused { .. } => out.field(T::NAME, &"refused"),
             State::Finished => out.field(T::NAME, &"finished"),
         };
         out.finish()

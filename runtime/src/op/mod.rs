@@ -82,6 +82,10 @@ pub unsafe trait Op: Sized + 'static {
     /// doesn't, the op runs when its turn comes.
     const WITHDRAW_ON_DROP: bool = true;
 
+    /// Whether a [cancel scope](crate::cancel_scope) in which the future is polled can stop the op. Not where the op serves
+    /// others than who polls it.
+    const STOPPABLE: bool = true;
+
     /// Makes the first entry, or ends the op at once. The driver is the one whose kernel will get the entry.
     ///
     /// # Safety

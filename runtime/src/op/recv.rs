@@ -33,6 +33,7 @@ unsafe impl Op for Recv {
     type Output = io::Result<()>;
 
     const NAME: &'static str = "recv";
+    const STOPPABLE: bool = false;
 
     unsafe fn prepare(&mut self, _: &Driver) -> Step {
         let (pointer, room) = target(&mut self.buf);

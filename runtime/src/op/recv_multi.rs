@@ -91,6 +91,7 @@ unsafe impl Op for RecvMulti {
     type Output = io::Result<()>;
 
     const NAME: &'static str = "recv (multishot)";
+    const STOPPABLE: bool = false;
 
     unsafe fn prepare(&mut self, driver: &Driver) -> Step {
         match driver.pool() {

@@ -77,7 +77,7 @@ unsafe impl<B: IoBuf> Op for Send<B> {
     }
 
     unsafe fn complete(self, answer: Completion) -> Self::Output {
-        (answer.value().map(|_| self.sent), self.buf)
+        (answer.transferred(self.sent), self.buf)
     }
 
     fn release(&mut self) {
@@ -191,7 +191,7 @@ unsafe impl<V: IoVectoredBuf> Op for SendVectored<V> {
     }
 
     unsafe fn complete(self, answer: Completion) -> Self::Output {
-        (answer.value().map(|_| self.sent), self.bufs)
+        (answer.transferred(self.sent), self.bufs)
     }
 
     fn release(&mut self) {
@@ -233,8 +233,10 @@ fn outcome(fd: Option<&SharedFd>, sent: usize, completion: Completion) -> Outcom
     if matches!(errno, libc::EINTR | libc::EAGAIN) {
         return Outcome::Again;
     }
-    // A send that was cancelled before any of it was out leaves the stream as it was.
-    if let Some(fd) = fd.filter(|_| errno != libc::ECANCELED || sent > 0) {
+    // A send that was cancelled before any of it was out leaves the stream as it was. One that was cut has told who waits for
+    // it how much is out; where nobody waits, nobody could go on from there, and the stream is broken.
+    let is_harmless = errno == libc::ECANCELED && (sent == 0 || completion.is_wanted());
+    if let Some(fd) = fd.filter(|_| !is_harmless) {
         fd.latch_send_error(errno);
     }
     Outcome::Failed(errno)
