@@ -3,6 +3,9 @@
 use std::future::Future;
 use std::process::exit;
 
+pub use quoit_macros::select;
+pub use quoit_runtime::random::below as random_below;
+
 use crate::Runtime;
 
 /// Runs a program. Where the kernel refuses a ring, the diagnosis goes to standard error, and the exit code is 1.

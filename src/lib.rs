@@ -19,6 +19,7 @@
 //! |---|---|
 //! | [`main`], [`test`], [`block_on`], [`Runtime`] | ways in |
 //! | [`spawn`], [`task`] | tasks |
+//! | [`select!`], [`join!`], [`try_join!`] | several futures at once |
 //! | [`net`] | TCP |
 //! | [`time`] | sleeping, intervals, timeouts |
 //! | [`sync`] | channels, locks and notification, for any executor |
@@ -27,6 +28,7 @@
 //! | [`driver`] | operations of one's own |
 #![forbid(unsafe_code)]
 
+pub use futures_util::{join, try_join};
 pub use quoit_macros::{main, test};
 pub use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, RecvBuf, Slice};
 pub use quoit_runtime::cancel_scope::{is_cancelled, transferred};
@@ -74,6 +76,8 @@ pub mod driver {
     pub use quoit_runtime::fd::SharedFd;
     pub use quoit_runtime::op::{Completion, Driver, InFlight, Lane, Nop, Op, ReadAt, Sqe, Step, submit, submit_to};
 }
+
+mod select;
 
 /// What the macros expand to. Not part of the public API.
 #[doc(hidden)]

@@ -33,6 +33,8 @@ mod finish;
 mod kernel;
 mod metrics;
 pub mod op;
+#[doc(hidden)]
+pub mod random;
 mod runtime;
 mod shim;
 pub mod socket;

@@ -1,13 +1,15 @@
-//! The attribute macros of quoit: `#[quoit::main]` and `#[quoit::test]`.
+//! The macros of quoit: `#[quoit::main]`, `#[quoit::test]`, and what `quoit::select!` expands to.
 //!
-//! This file holds only the two entry points that the compiler calls, with their manual. The work is done over
+//! This file holds only the entry points that the compiler calls, with their manual. The work is done over
 //! `proc_macro2` tokens, which unit tests can make: `options` reads what stands in the parentheses and says what is
 //! supported today,
-//! `function` reads the annotated function and says which shapes are refused, `expand` puts the two together.
+//! `function` reads the annotated function and says which shapes are refused, `expand` puts the two together. `select` is
+//! what the macro of that name in the facade expands to.
 
 mod expand;
 mod function;
 mod options;
+mod select;
 
 use proc_macro::TokenStream;
 
@@ -94,4 +96,11 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::test(arguments.into(), item.into()).into()
+}
+
+/// The branches of `quoit::select!`, which hands its input on to this with its own path before it.
+#[doc(hidden)]
+#[proc_macro]
+pub fn select(input: TokenStream) -> TokenStream {
+    select::expand(input.into()).into()
 }
