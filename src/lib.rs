@@ -66,8 +66,8 @@ pub mod task {
 /// Sleeping, intervals and timeouts.
 pub mod time {
     pub use quoit_time::{
-        Elapsed, Instant, Interval, MissedTickBehavior, Sleep, Timeout, interval, interval_at, sleep, sleep_until,
-        timeout, timeout_at,
+        Elapsed, Instant, Interval, MissedTickBehavior, Sleep, Timeout, advance, interval, interval_at, pause, resume,
+        sleep, sleep_until, timeout, timeout_at,
     };
 }
 

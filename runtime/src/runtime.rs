@@ -215,12 +215,18 @@ impl Core {
             self.executor.counters.parks.add(1);
         }
         // With tasks ready and nothing to tell the kernel or to hear from it, there is no reason to enter.
+        let heard = self.driver.counters.cqes.get();
         if wait != Wait::No || self.driver.wants_entry() {
             self.driver.turn(wait);
             self.turns_to_clock.set(0);
         }
         if wait != Wait::No {
             self.executor.remote().woke_up();
+            // Nobody has anything to do, nor to say: a clock that stands moves on.
+            let is_idle = !self.executor.has_ready() && !self.executor.has_mail();
+            if is_idle && self.driver.counters.cqes.get() == heard {
+                self.timers.move_on();
+            }
         }
         self.executor.wake_deferred();
     }
@@ -253,6 +259,9 @@ impl Core {
                 self.turns_to_clock.set(0);
                 return Wait::No;
             }
+            // The clock stands: it is to be moved, but what is under way may complete before.
+            Some(_) if self.timers.clock().stands() && self.driver.in_flight() == 0 => Wait::For(Duration::ZERO),
+            Some(_) if self.timers.clock().stands() => Wait::For(MOST_UNDER_WAY),
             Some(left) => Wait::For(left),
             None => Wait::Forever,
         };
@@ -409,3 +418,5 @@ pub fn metrics() -> Metrics {
 
 /// Turns without an entry between two looks at the clock.
 const TURNS_PER_CLOCK: u32 = 16;
+/// How long operations in flight have before a clock that stands moves on.
+const MOST_UNDER_WAY: Duration = Duration::from_millis(1);

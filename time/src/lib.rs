@@ -3,9 +3,12 @@
 //! - [`sleep`] and [`sleep_until`] wait.
 //! - [`timeout`] and [`timeout_at`] give a future up when its time is over.
 //! - [`interval`] and [`interval_at`] tick again and again.
+//! - [`pause`], [`advance`] and [`resume`] let a test move the time.
 //!
-//! No timer is early. All of them go by [`Instant`], whose arithmetic saturates: `Duration::MAX` means *never*, and is
-//! not an overflow. A timer belongs to the runtime in which it was made, and costs that runtime no system call.
+//! No timer is early. Timers wake in the order of their deadlines, to the precision of 66 us; those that are closer
+//! together, in the order in which they began to wait. All of them go by [`Instant`], whose arithmetic saturates:
+//! `Duration::MAX` means *never*, and is not an overflow. A timer belongs to the runtime in which it was made, and costs that
+//! runtime no system call.
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +17,7 @@ mod missed_tick;
 mod sleep;
 mod timeout;
 
-pub use quoit_runtime::timer::Instant;
+pub use quoit_runtime::timer::{Instant, advance, pause, resume};
 
 pub use crate::interval::{Interval, interval, interval_at};
 pub use crate::missed_tick::MissedTickBehavior;

@@ -240,6 +240,11 @@ impl Executor {
         self.root_woken.get() || !self.ready.borrow().is_empty() || !self.deferred.borrow().is_empty()
     }
 
+    /// How many tasks are in the queue.
+    pub(crate) fn ready_count(&self) -> usize {
+        self.ready.borrow().len()
+    }
+
     /// Whether other threads have asked for something. One load.
     pub(crate) fn has_mail(&self) -> bool {
         self.remote.is_pending()

@@ -9,6 +9,8 @@ use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::timer::clock;
+
 /// A point in time of a clock that never goes back, in nanoseconds.
 ///
 /// It is used as [`std::time::Instant`] is, but its arithmetic saturates and never panics. What would lie too far in
@@ -41,7 +43,15 @@ impl Instant {
     pub const NEVER: Instant = Instant { nanos: u64::MAX };
 
     /// The present time. It is not earlier than any answer given before, on whatever thread.
+    ///
+    /// Inside a runtime whose clock was [paused](crate::timer::pause), it is that clock's time, which compares with no
+    /// other's.
     pub fn now() -> Instant {
+        clock::now()
+    }
+
+    /// What the machine's clock shows.
+    pub(super) fn of_machine() -> Instant {
         Instant::from(std::time::Instant::now())
     }
 

@@ -13,20 +13,41 @@ use std::time::Duration;
 use crate::context;
 use crate::driver::{shield, wake};
 use crate::timer::Instant;
+use crate::timer::clock::Clock;
 use crate::timer::wheel::{TimerKey, Wheel};
 
 /// The timers of one runtime.
 pub(crate) struct Timers {
-    wheel: RefCell<Wheel<Waker>>,
-    /// The wakers of the timers that are due; kept for its capacity.
-    due: Cell<Vec<Waker>>,
+    clock: Clock,
+    wheel: RefCell<Wheel<Waiting>>,
+    /// A tick of the wheel is 2 to this power of nanoseconds.
+    tick_bits: Cell<u32>,
+    /// The timers that are due; kept for its capacity.
+    due: Cell<Vec<Waiting>>,
     /// The runtime is gone: nothing in this wheel fires, and nothing is put into it.
     closed: Cell<bool>,
 }
 
+/// Who waits for a deadline.
+struct Waiting {
+    waker: Waker,
+    /// To the nanosecond.
+    deadline: Instant,
+}
+
 impl Timers {
     pub(crate) fn new() -> Self {
-        Self { wheel: RefCell::new(Wheel::new()), due: Cell::new(Vec::new()), closed: Cell::new(false) }
+        Self {
+            clock: Clock::new(),
+            wheel: RefCell::new(Wheel::new()),
+            tick_bits: Cell::new(TICK_BITS),
+            due: Cell::new(Vec::new()),
+            closed: Cell::new(false),
+        }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -39,19 +60,63 @@ impl Timers {
 
     /// Wakes who waits for a deadline that has passed, the earliest first, a bounded number. Whether more are due.
     pub(crate) fn fire(&self) -> bool {
-        let now = Instant::now().nanos() >> TICK_BITS;
+        let now = self.clock.now().nanos() >> self.tick_bits.get();
         let mut due = self.due.take();
         let more = self.wheel.borrow_mut().advance(now, MOST_AT_ONCE, &mut due);
-        due.drain(..).for_each(wake);
+        due.drain(..).for_each(|Waiting { waker, .. }| wake(waker));
         self.due.set(due);
         more
     }
 
     /// How long until there is something to do.
     pub(crate) fn until_next(&self) -> Option<Duration> {
+        Some(self.next()?.saturating_duration_since(self.clock.now()))
+    }
+
+    /// When there is something to do: the next deadline, or an earlier time at which the wheel has to be looked after.
+    fn next(&self) -> Option<Instant> {
         let tick = self.wheel.borrow().next_tick()?;
-        let deadline = Instant::from_nanos(tick.checked_mul(1 << TICK_BITS)?);
-        Some(deadline.saturating_duration_since(Instant::now()))
+        tick.checked_mul(1 << self.tick_bits.get()).map(Instant::from_nanos)
+    }
+
+    /// Stops the clock, and goes over to ticks of a nanosecond: a time that stands is told exactly. Whether it was running.
+    pub(super) fn pause(&self) -> bool {
+        let was_running = !self.clock.stands();
+        if was_running {
+            self.clock.stop();
+            self.set_tick_bits(0);
+        }
+        was_running
+    }
+
+    /// Lets the clock run on. Whether it stood.
+    pub(super) fn resume(&self) -> bool {
+        let has_stood = self.clock.stands();
+        if has_stood {
+            self.clock.start();
+            self.set_tick_bits(TICK_BITS);
+        }
+        has_stood
+    }
+
+    fn set_tick_bits(&self, bits: u32) {
+        self.tick_bits.set(bits);
+        let elapsed = self.clock.now().nanos() >> bits;
+        self.wheel.borrow_mut().rescale(elapsed, |waiting| tick_of(waiting.deadline, bits));
+    }
+
+    /// A clock that stands is moved to the next deadline; nothing else can happen before.
+    pub(crate) fn move_on(&self) {
+        if let Some(next) = self.next()
+            && self.clock.stands()
+        {
+            self.clock.move_to(next);
+        }
+    }
+
+    fn insert(&self, deadline: Instant, waker: Waker) -> TimerKey {
+        let tick = tick_of(deadline, self.tick_bits.get());
+        self.wheel.borrow_mut().insert(tick, Waiting { waker, deadline })
     }
 
     /// The runtime is gone: drops the wakers of all timers. One that is polled on another runtime goes on there.
@@ -63,8 +128,8 @@ impl Timers {
 }
 
 /// The first tick that is not before the deadline.
-fn tick_of(deadline: Instant) -> u64 {
-    (deadline.nanos() >> TICK_BITS) + u64::from(!deadline.nanos().is_multiple_of(1 << TICK_BITS))
+fn tick_of(deadline: Instant, bits: u32) -> u64 {
+    (deadline.nanos() >> bits) + u64::from(!deadline.nanos().is_multiple_of(1 << bits))
 }
 
 /// One deadline of the current runtime: the stuff that sleeps and timeouts are made of.
@@ -110,7 +175,11 @@ impl Timer {
     /// Outside a runtime, with the caller's location.
     #[track_caller]
     pub fn new(deadline: Instant) -> Self {
-        Self { timers: context::with(|core| Rc::clone(&core.timers)), deadline, state: State::Idle }
+        Self::of(context::with(|core| Rc::clone(&core.timers)), deadline)
+    }
+
+    pub(super) fn of(timers: Rc<Timers>, deadline: Instant) -> Self {
+        Self { timers, deadline, state: State::Idle }
     }
 
     /// When it is due.
@@ -127,11 +196,10 @@ impl Timer {
     /// The deadline has passed.
     pub fn is_elapsed(&self) -> bool {
         match self.state {
-            State::Idle => !self.deadline.is_never() && Instant::now() >= self.deadline,
             State::Waiting(key) if !self.timers.closed.get() => {
                 self.timers.wheel.borrow_mut().payload_mut(key).is_none()
             }
-            State::Waiting(_) => Instant::now() >= self.deadline,
+            State::Idle | State::Waiting(_) => self.is_due(),
             State::Elapsed => true,
         }
     }
@@ -145,14 +213,19 @@ impl Timer {
         if !matches!(self.state, State::Elapsed) {
             self.follow_runtime();
         }
+        match self.state {
+            State::Idle if self.deadline.is_never() => Poll::Pending,
+            State::Idle if self.is_due() => self.elapsed(),
+            _ => self.poll_fired(cx),
+        }
+    }
+
+    /// Ready once the wheel has fired it; one that is due at its first poll takes its turn among the others.
+    pub(super) fn poll_fired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let waiting = match self.state {
             State::Elapsed => return Poll::Ready(()),
-            State::Idle if self.deadline.is_never() => return Poll::Pending,
-            State::Idle if Instant::now() >= self.deadline => return self.elapsed(),
             State::Idle => {
-                let waker = cx.waker().clone();
-                let key = self.timers.wheel.borrow_mut().insert(tick_of(self.deadline), waker);
-                self.state = State::Waiting(key);
+                self.state = State::Waiting(self.timers.insert(self.deadline, cx.waker().clone()));
                 return Poll::Pending;
             }
             State::Waiting(key) => key,
@@ -163,16 +236,22 @@ impl Timer {
                 drop(wheel);
                 return self.elapsed();
             }
-            Some(waker) if waker.will_wake(cx.waker()) => return Poll::Pending,
+            Some(waiting) if waiting.waker.will_wake(cx.waker()) => return Poll::Pending,
             Some(_) => drop(wheel),
         }
         // Another waker: cloned and dropped with the wheel released, as it may be anybody's code.
         let mut waker = cx.waker().clone();
         if let Some(known) = self.timers.wheel.borrow_mut().payload_mut(waiting) {
-            std::mem::swap(known, &mut waker);
+            std::mem::swap(&mut known.waker, &mut waker);
         }
         drop(waker);
         Poll::Pending
+    }
+
+    /// By the clock of its runtime, or by ours where that is gone.
+    fn is_due(&self) -> bool {
+        let now = if self.timers.closed.get() { Instant::now() } else { self.timers.clock.now() };
+        !self.deadline.is_never() && now >= self.deadline
     }
 
     /// Moves to the wheel of the runtime that polls: that of another one may stand still, or be gone.
@@ -196,8 +275,8 @@ impl Timer {
         if let State::Waiting(key) = std::mem::replace(&mut self.state, State::Idle)
             && !self.timers.closed.get()
         {
-            let waker = self.timers.wheel.borrow_mut().cancel(key);
-            drop(waker);
+            let waiting = self.timers.wheel.borrow_mut().cancel(key);
+            drop(waiting);
         }
     }
 }
@@ -214,7 +293,7 @@ impl fmt::Debug for Timer {
     }
 }
 
-/// A tick is 2 to this power of nanoseconds.
+/// A tick is 2 to this power of nanoseconds, while the clock runs.
 const TICK_BITS: u32 = 16;
 /// Timers fired in one turn.
 const MOST_AT_ONCE: usize = 512;

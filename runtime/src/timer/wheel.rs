@@ -193,6 +193,27 @@ impl<T> Wheel<T> {
         false
     }
 
+    /// Goes over to ticks of another length: the clock is at `elapsed` of the new ones, and `tick_of` tells the deadline of
+    /// each entry in them. Keys stay what they are, and equal deadlines keep the order of insertion.
+    pub(crate) fn rescale(&mut self, elapsed: u64, tick_of: impl Fn(&T) -> u64) {
+        self.elapsed = elapsed;
+        self.draining = None;
+        self.occupied = [0; LEVELS];
+        *self.lists = [List::EMPTY; LISTS];
+        let mut waiting = Vec::with_capacity(self.len);
+        for (index, entry) in (0_u32..).zip(&mut self.entries) {
+            if let Some(payload) = &entry.payload {
+                entry.deadline = tick_of(payload);
+                waiting.push((entry.deadline, entry.sequence, index));
+            }
+        }
+        // Those that are overdue share a slot: they come into it in the order in which they are due.
+        waiting.sort_unstable();
+        for (_, _, index) in waiting {
+            self.push_back(place(elapsed, self.entries[index as usize].deadline), index);
+        }
+    }
+
     /// Fires the entries of one slot of level 0, all of which are due. Answers `false` if the bound came before the
     /// end.
     fn fire(&mut self, list: usize, fires_left: &mut usize, fired: &mut Vec<T>) -> bool {

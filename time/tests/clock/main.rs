@@ -9,6 +9,7 @@ use quoit_time::Instant;
 
 mod interval;
 mod misuse;
+mod paused;
 mod sleep;
 mod timeout;
 

@@ -398,6 +398,28 @@ fn cycling_through_insert_and_cancel_or_fire_does_not_grow_the_wheel() {
 }
 
 #[test]
+fn other_ticks_keep_the_keys_and_the_order_of_insertion() {
+    // Payloads are deadlines in fine ticks; sixteen of those are a coarse one.
+    let mut wheel = Wheel::new();
+    let deadlines = [1000, 17, 1001, 16, 17, 100_000, 31, 1000];
+    let keys = deadlines.map(|deadline: u64| wheel.insert(deadline.div_ceil(16), deadline));
+    assert_eq!(advance_all(&mut wheel, 1, 10), [16]);
+    assert_eq!(wheel.cancel(keys[5]), Some(100_000));
+    wheel.rescale(16, |&deadline| deadline);
+    assert_sound(&wheel);
+    assert_eq!((wheel.len(), wheel.next_tick()), (6, Some(17)));
+    assert_eq!(advance_all(&mut wheel, 17, 10), [17, 17]);
+    assert_eq!(wheel.cancel(keys[6]), Some(31));
+    let late = wheel.insert(18, 18);
+    // And back again, in the middle of a coarse tick.
+    wheel.rescale(1, |&deadline| deadline.div_ceil(16));
+    assert_sound(&wheel);
+    assert_eq!(wheel.payload_mut(late), Some(&mut 18));
+    assert_eq!(advance_all(&mut wheel, 63, 10), [18, 1000, 1001, 1000]);
+    assert!(wheel.is_empty());
+}
+
+#[test]
 fn payloads_are_dropped_with_the_wheel_and_not_before() {
     let payload = std::rc::Rc::new(());
     let mut wheel = Wheel::new();
