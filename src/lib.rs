@@ -32,7 +32,7 @@ pub use futures_util::{join, try_join};
 pub use quoit_macros::{main, test};
 pub use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, RecvBuf, Slice};
 pub use quoit_runtime::cancel_scope::{is_cancelled, transferred};
-pub use quoit_runtime::task::{AbortHandle, AbortOnDrop, JoinError, JoinHandle};
+pub use quoit_runtime::task::{AbortHandle, AbortOnDrop, JoinError, JoinHandle, on_complete};
 pub use quoit_runtime::{
     Builder, Cause, Features, KernelKind, Metrics, Refusal, Runtime, ShutdownReport, Support, block_on, metrics, probe,
     spawn,
@@ -58,9 +58,10 @@ pub mod sync {
     };
 }
 
-/// Tasks: ids and yielding. [`spawn`](crate::spawn()) makes one.
+/// Tasks: ids, yielding, and work with a tear-down. [`spawn`](crate::spawn()) makes one.
 pub mod task {
     pub use quoit_runtime::task::{AbortHandle, AbortOnDrop, Id, JoinError, JoinHandle, id, poll_budget, yield_now};
+    pub use quoit_runtime::task::{Outcome, with};
 }
 
 /// Sleeping, intervals and timeouts.

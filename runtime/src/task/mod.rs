@@ -2,6 +2,8 @@
 
 mod cell;
 mod join;
+mod on_complete;
+mod with;
 
 use std::fmt;
 use std::future::Future;
@@ -16,6 +18,8 @@ pub use crate::executor::poll_budget;
 pub(crate) use crate::task::cell::{Task, TaskCell};
 pub(crate) use crate::task::join::Joinable;
 pub use crate::task::join::{AbortHandle, AbortOnDrop, JoinError, JoinHandle};
+pub use crate::task::on_complete::on_complete;
+pub use crate::task::with::{Outcome, with};
 
 /// Names a task among all that this process ever runs.
 ///
