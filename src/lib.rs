@@ -22,6 +22,7 @@
 //! | [`select!`], [`join!`], [`try_join!`] | several futures at once |
 //! | [`net`] | TCP |
 //! | [`time`] | sleeping, intervals, timeouts |
+//! | [`stream`] | generators |
 //! | [`sync`] | channels, locks and notification, for any executor |
 //! | [`IoBuf`], [`IoBufMut`], [`Slice`], [`RecvBuf`] | what may be lent to the kernel |
 //! | [`probe`], [`metrics`] | what the machine supports, what the runtime does |
@@ -70,6 +71,11 @@ pub mod time {
         Elapsed, Instant, Interval, MissedTickBehavior, Sleep, Timeout, advance, interval, interval_at, pause, resume,
         sleep, sleep_until, timeout, timeout_at,
     };
+}
+
+/// Generators: streams written as one `async` block, with values going in and out.
+pub mod stream {
+    pub use quoit_stream::{Co, Generator, Resume, Yield, generator, generator_with};
 }
 
 /// The driver itself, for operations of one's own.
