@@ -22,7 +22,7 @@
 //! | [`select!`], [`join!`], [`try_join!`] | several futures at once |
 //! | [`net`] | TCP |
 //! | [`time`] | sleeping, intervals, timeouts |
-//! | [`stream`] | generators |
+//! | [`stream`] | generators; deadlines and a pace for streams |
 //! | [`sync`] | channels, locks and notification, for any executor |
 //! | [`IoBuf`], [`IoBufMut`], [`Slice`], [`RecvBuf`] | what may be lent to the kernel |
 //! | [`probe`], [`metrics`] | what the machine supports, what the runtime does |
@@ -73,9 +73,10 @@ pub mod time {
     };
 }
 
-/// Generators: streams written as one `async` block, with values going in and out.
+/// Generators: streams written as one `async` block, with values going in and out. And time for streams.
 pub mod stream {
     pub use quoit_stream::{Co, Generator, Resume, Yield, generator, generator_with};
+    pub use quoit_time::{StreamExt, StreamTimeout, Throttle};
 }
 
 /// The driver itself, for operations of one's own.

@@ -129,11 +129,18 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// The time of a [`Timeout`] was over before its future was ready.
+/// The time of a [`Timeout`] was over before its future was ready; or that of a
+/// [`StreamTimeout`](crate::StreamTimeout) before there was an item.
 ///
 /// It becomes an [`io::Error`] of the kind [`TimedOut`](io::ErrorKind::TimedOut).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(());
+
+impl Elapsed {
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+}
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

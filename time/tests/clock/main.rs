@@ -11,6 +11,7 @@ mod interval;
 mod misuse;
 mod paused;
 mod sleep;
+mod stream;
 mod timeout;
 
 /// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.

@@ -6,17 +6,20 @@ use std::panic::{self, AssertUnwindSafe, Location};
 use std::sync::Once;
 use std::time::Duration;
 
-use quoit_time::{Instant, interval, interval_at, sleep, sleep_until, timeout, timeout_at};
+use futures_util::stream;
+use quoit_time::{Instant, StreamExt as _, interval, interval_at, sleep, sleep_until, timeout, timeout_at};
 
 use crate::{SHORT, block_on};
 
 #[test]
 fn outside_a_runtime_the_panic_names_the_caller() {
-    let calls: [(fn(), u32); 6] = [
+    let calls: [(fn(), u32); 8] = [
         (|| drop(sleep(SHORT)), line!()),
         (|| drop(sleep_until(Instant::NEVER)), line!()),
         (|| drop(timeout(SHORT, ready(()))), line!()),
         (|| drop(timeout_at(Instant::NEVER, ready(()))), line!()),
+        (|| drop(stream::empty::<()>().timeout(SHORT)), line!()),
+        (|| drop(stream::empty::<()>().throttle(SHORT)), line!()),
         (|| drop(interval(SHORT)), line!()),
         (|| drop(interval_at(Instant::NEVER, SHORT)), line!()),
     ];
