@@ -21,7 +21,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod accepting;
 mod addr;
+mod listening;
+mod stream;
 pub mod tcp;
 mod waiters;
 

@@ -84,6 +84,15 @@ impl SharedFd {
         }
     }
 
+    /// As [`driver`](Self::driver), without a panic.
+    pub fn try_driver(&self) -> Option<&Rc<Driver>> {
+        if self.bound_driver().is_none() {
+            let driver = context::try_with(|core| Rc::clone(&core.driver))?;
+            self.descriptor().driver.get_or_init(|| driver);
+        }
+        self.bound_driver()
+    }
+
     /// The driver, if there has been an operation.
     pub fn bound_driver(&self) -> Option<&Rc<Driver>> {
         self.descriptor().driver.get()

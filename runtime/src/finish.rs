@@ -1,9 +1,10 @@
 //! Letting writes finish behind a socket that nobody holds any more, but not for ever.
 
-use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
+use crate::cancel_scope::stoppable;
 use crate::context;
 use crate::driver::Driver;
 use crate::driver::lane::Lane;
@@ -12,24 +13,32 @@ use crate::task::yield_now;
 use crate::timer::{Instant, Timer};
 
 impl Driver {
-    /// Waits until the operations of a lane have ended; those that have not after the
-    /// [deadline](Self::close_deadline) are cancelled. Whether that was needed.
-    pub async fn finish(&self, lane: &Lane) -> bool {
+    /// Waits until the operations of a lane have ended; those that have not after the [deadline](Self::close_deadline), or
+    /// when a cancel scope is cancelled, are cut off.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut`, or the error of the scope, where that was needed.
+    pub async fn finish(&self, lane: &Lane) -> io::Result<()> {
+        if lane.is_idle() {
+            return Ok(());
+        }
         let mut deadline = Timer::new(Instant::now() + self.close_deadline());
-        let in_time = poll_fn(|cx| match lane.poll_idle(cx) {
-            Poll::Ready(()) => Poll::Ready(true),
-            Poll::Pending => deadline.poll_elapsed(cx).map(|()| false),
+        let too_late = || io::Error::new(io::ErrorKind::TimedOut, "the peer did not take what was written");
+        let in_time = stoppable(|cx| match lane.poll_idle(cx) {
+            Poll::Ready(()) => Poll::Ready(Ok(())),
+            Poll::Pending => deadline.poll_elapsed(cx).map(|()| Err(too_late())),
         });
-        if in_time.await {
-            return false;
+        let finished = in_time.await;
+        if finished.is_err() {
+            // Those that wait first, so that none of them begins behind one that is cut.
+            self.cancel_parked(lane);
+            while !lane.is_idle() {
+                self.cancel_active(lane);
+                yield_now().await;
+            }
         }
-        // Those that wait first, so that none of them begins behind one that is cut.
-        self.cancel_parked(lane);
-        while !lane.is_idle() {
-            self.cancel_active(lane);
-            yield_now().await;
-        }
-        true
+        finished
     }
 
     /// As [`finish`](Self::finish), behind everybody's back: from now on, or from when the runtime runs again.

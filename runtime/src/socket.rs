@@ -47,6 +47,13 @@ impl SharedFd {
         socket::listen(self.as_fd(), backlog)
     }
 
+    /// Shuts down the sending side at once, where no operation can. An error tells that there is nothing to shut down.
+    pub fn shut_down_sending(&self) {
+        if socket::shut_down_sending(self.as_fd()).is_ok() {
+            self.latch_send_shut();
+        }
+    }
+
     /// The address at this end.
     ///
     /// # Errors

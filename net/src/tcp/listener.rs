@@ -2,21 +2,18 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use quoit_runtime::cancel_scope::{Wait, stoppable};
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::socket::SocketOption;
 use quoit_runtime::task::yield_now;
 
 use crate::addr::{ToSocketAddrs, resolve};
-use crate::tcp::accepting::Accepting;
+use crate::listening::{Connections, ListenerSocket};
+use crate::stream::stream_conversions;
 use crate::tcp::stream::TcpStream;
-use crate::waiters::Place;
 
 /// A TCP socket that listens for connections.
 ///
@@ -44,7 +41,7 @@ use crate::waiters::Place;
 /// ```
 #[derive(Debug)]
 pub struct TcpListener {
-    accepting: Rc<Accepting>,
+    core: ListenerSocket,
 }
 
 impl TcpListener {
@@ -90,7 +87,7 @@ impl TcpListener {
         fd.set_option(SocketOption::ReuseAddress(true))?;
         fd.bind(address)?;
         fd.listen(BACKLOG)?;
-        Ok(Self { accepting: Accepting::new(fd) })
+        Ok(Self { core: ListenerSocket::from_fd(fd) })
     }
 
     /// The next connection, and the address of its peer.
@@ -109,13 +106,11 @@ impl TcpListener {
     ///
     /// Outside a runtime.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let place = self.accepting.place();
         loop {
-            let connection = stoppable(|cx| self.accepting.poll_accept(cx, &place)).await?;
-            let fd = SharedFd::of_socket(connection);
+            let connection = self.core.accept().await?;
             // Multishot accept does not tell the address. A peer that has hung up already has none.
-            if let Ok(peer) = fd.peer_addr() {
-                return Ok((TcpStream::from_fd(fd), peer));
+            if let Ok(peer) = connection.peer_addr() {
+                return Ok((TcpStream::from_fd(connection), peer));
             }
         }
     }
@@ -128,7 +123,7 @@ impl TcpListener {
     ///
     /// Loses nothing: what a dropped stream would have had goes to the next caller.
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming { listener: self, place: self.accepting.place(), wait: Wait::default() }
+        Incoming { connections: self.core.connections() }
     }
 
     /// Stops listening, and waits until the port is free.
@@ -141,10 +136,7 @@ impl TcpListener {
     ///
     /// Those of [`close(2)`](https://man7.org/linux/man-pages/man2/close.2.html).
     pub async fn close(self) -> io::Result<()> {
-        let fd = self.accepting.fd().clone();
-        // Cancels the accept in flight, which holds the other clones of the descriptor until it has ended.
-        drop(self);
-        fd.close().await
+        self.core.close().await
     }
 
     /// The address that it listens on, with the port that the system has picked for port 0.
@@ -153,64 +145,24 @@ impl TcpListener {
     ///
     /// Those of [`getsockname(2)`](https://man7.org/linux/man-pages/man2/getsockname.2.html).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.accepting.fd().local_addr()
-    }
-
-    /// Takes over a listening socket of std, which may be non-blocking.
-    ///
-    /// # Errors
-    ///
-    /// None today.
-    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
-        Ok(Self::from(OwnedFd::from(listener)))
+        self.core.fd().local_addr()
     }
 }
 
-impl Drop for TcpListener {
-    fn drop(&mut self) {
-        self.accepting.close();
-    }
-}
-
-impl AsFd for TcpListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.accepting.fd().as_fd()
-    }
-}
-
-impl AsRawFd for TcpListener {
-    fn as_raw_fd(&self) -> RawFd {
-        self.accepting.fd().as_raw_fd()
-    }
-}
-
-impl From<OwnedFd> for TcpListener {
-    /// Takes over a listening socket.
-    fn from(fd: OwnedFd) -> Self {
-        Self { accepting: Accepting::new(SharedFd::adopt(fd)) }
-    }
-}
+stream_conversions!(TcpListener, ListenerSocket, std::net::TcpListener);
 
 /// The connections of a listener as a stream. Made by [`TcpListener::incoming`].
 #[derive(Debug)]
 #[must_use = "streams do nothing unless they are polled"]
 pub struct Incoming<'a> {
-    listener: &'a TcpListener,
-    place: Place<'a>,
-    wait: Wait,
+    connections: Connections<'a>,
 }
 
 impl Stream for Incoming<'_> {
     type Item = io::Result<TcpStream>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { listener, place, wait } = &mut *self;
-        let poll = wait.poll(cx, |cx| listener.accepting.poll_accept(cx, place));
-        if poll.is_ready() {
-            // Whoever has got something goes behind the others.
-            self.place = self.listener.accepting.place();
-        }
-        poll.map_ok(|connection| TcpStream::from_fd(SharedFd::of_socket(connection))).map(Some)
+        self.connections.poll_next(cx).map_ok(TcpStream::from_fd).map(Some)
     }
 }
 

@@ -1,10 +1,10 @@
-//! TCP: listeners and streams.
+//! TCP: listeners, streams, and the halves of a stream.
 
-mod accepting;
+mod halves;
 mod listener;
 mod options;
-mod receiving;
 mod stream;
 
+pub use crate::tcp::halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use crate::tcp::listener::{Incoming, TcpListener};
 pub use crate::tcp::stream::TcpStream;

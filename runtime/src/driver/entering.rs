@@ -20,9 +20,11 @@ impl Driver {
         let mut completions = self.completions.take();
         self.enter(wait, &mut completions);
         self.counters.cqes.add(completions.len() as u64);
+        let was_dispatching = self.dispatching.replace(true);
         for cqe in completions.drain(..) {
             self.dispatch(cqe);
         }
+        self.dispatching.set(was_dispatching);
         self.completions.set(completions);
         if let Some(pool) = self.made_pool() {
             pool.reclaim();
@@ -38,6 +40,17 @@ impl Driver {
         self.set_running(true);
         self.flush();
         self.set_running(false);
+    }
+
+    /// Submits what was pushed, and dispatches what is answered at once: for a caller who needs the answer to a cancel now.
+    /// Does nothing where completions are being dispatched: the caller is a destructor or a waker.
+    pub fn hurry(&self) {
+        if self.dispatching.get() || self.is_closed() {
+            return;
+        }
+        let was_running = self.running.replace(true);
+        self.flush();
+        self.running.set(was_running);
     }
 
     /// Submits what was pushed, and what follows from the answers that are there at once.

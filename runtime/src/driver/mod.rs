@@ -83,6 +83,8 @@ pub struct Driver {
     running: Cell<bool>,
     /// Lanes whose socket was dropped outside of `block_on`, where no task can watch over them; see `finish.rs`.
     pub(crate) unwatched: RefCell<Vec<Lane>>,
+    /// Completions that were copied out are being dispatched: others must not overtake them.
+    dispatching: Cell<bool>,
     /// No new operation is taken any more.
     closed: Cell<bool>,
     /// Closes that will be answered: those of files that are no sockets.
@@ -109,6 +111,7 @@ impl Driver {
             close_deadline,
             running: Cell::new(false),
             unwatched: RefCell::new(Vec::new()),
+            dispatching: Cell::new(false),
             closed: Cell::new(false),
             closing: Cell::new(0),
             watching: Cell::new(false),

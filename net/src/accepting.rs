@@ -39,6 +39,8 @@ pub(crate) struct Accepting {
     pause: Cell<Duration>,
     /// How often in a row the accept has ended without a connection, for reasons that seemed to be passing.
     idle_ends: Cell<u32>,
+    /// No accept is to be armed now.
+    is_held: Cell<bool>,
     /// The listener is gone.
     is_closed: Cell<bool>,
     waiters: Waiters,
@@ -67,6 +69,7 @@ impl Accepting {
             back_off: Cell::new(BackOff::Off),
             pause: Cell::new(Duration::ZERO),
             idle_ends: Cell::new(0),
+            is_held: Cell::new(false),
             is_closed: Cell::new(false),
             waiters: Waiters::default(),
         })
@@ -117,6 +120,23 @@ impl Accepting {
         drop((armed, queue));
     }
 
+    /// Ends the accept that is in flight, as far as it takes no waiting. Whether nothing is left of it, neither an operation
+    /// nor connections that nobody has taken. It is armed again by whoever accepts next.
+    pub(crate) fn quiesce(&self) -> bool {
+        if let (Some(armed), Some(driver)) = (self.armed.take(), self.fd.bound_driver()) {
+            self.is_held.set(true);
+            self.is_stopping.set(true);
+            armed.cancel();
+            self.armed.set(Some(armed));
+            driver.hurry();
+            self.is_held.set(false);
+        }
+        let armed = self.armed.take();
+        let is_idle = armed.is_none() && self.queue.borrow().is_empty();
+        self.armed.set(armed);
+        is_idle
+    }
+
     fn pop(&self) -> Option<OwnedFd> {
         self.queue.borrow_mut().pop_front()
     }
@@ -137,7 +157,7 @@ impl Accepting {
 
     /// Sees to it that an accept is in flight.
     fn arm(self: &Rc<Self>) {
-        if self.failure.get() != 0 || self.is_closed.get() {
+        if self.failure.get() != 0 || self.is_closed.get() || self.is_held.get() {
             return;
         }
         if let Some(armed) = self.armed.take() {

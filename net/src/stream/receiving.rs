@@ -40,6 +40,8 @@ pub(crate) struct Receiving {
     armed: Cell<Option<Armed>>,
     /// The receive in flight was asked to stop.
     is_stopping: Cell<bool>,
+    /// No receive is to be armed now.
+    is_held: Cell<bool>,
     /// No reader will come any more.
     is_closed: Cell<bool>,
     waiters: Waiters,
@@ -88,6 +90,12 @@ struct Arrived<'a> {
     of: &'a Receiving,
     assembled: Assembled,
     queue: VecDeque<RecvBuf>,
+}
+
+impl Arrived<'_> {
+    fn there_are(&self) -> bool {
+        !self.assembled.rest().is_empty() || !self.queue.is_empty()
+    }
 }
 
 impl Drop for Arrived<'_> {
@@ -190,6 +198,51 @@ impl Receiving {
         Poll::Ready(Ok(filler.filled()))
     }
 
+    /// As [`poll_read`](Self::poll_read), but the bytes stay where they are.
+    pub(crate) fn poll_peek<R: Receiver, B: IoBufMut>(
+        owner: &Rc<R>,
+        cx: &mut Context<'_>,
+        place: &Place<'_>,
+        buf: &mut B,
+    ) -> Poll<io::Result<usize>> {
+        ready!(poll_budget(cx));
+        let mut filler = Filler::new(buf);
+        // Taken out while the user's buffer is filled, as in `consume`.
+        let arrived = owner.receiving().take_arrived();
+        let there_were = arrived.there_are();
+        filler.fill(buf, arrived.assembled.rest());
+        for bytes in &arrived.queue {
+            if filler.spare(buf) == 0 {
+                break;
+            }
+            filler.fill(buf, bytes);
+        }
+        drop(arrived);
+        if there_were {
+            return Poll::Ready(Ok(filler.filled()));
+        }
+        Self::poll_end(owner, cx, place).map_ok(|()| 0)
+    }
+
+    /// Waits until there is something to be read: bytes, an end, or an error.
+    pub(crate) fn poll_readable<R: Receiver>(owner: &Rc<R>, cx: &mut Context<'_>, place: &Place<'_>) -> Poll<()> {
+        ready!(poll_budget(cx));
+        if owner.receiving().has_bytes() { Poll::Ready(()) } else { Self::poll_end(owner, cx, place).map(drop) }
+    }
+
+    /// Ends the receive that is in flight, as far as it takes no waiting. Whether nothing is left of it, neither an
+    /// operation nor bytes that nobody has read. It is armed again by whoever reads next.
+    pub(crate) fn quiesce(&self, fd: &SharedFd) -> bool {
+        if let (true, Some(driver)) = (self.is_armed(), fd.bound_driver()) {
+            self.is_held.set(true);
+            self.is_stopping.set(true);
+            self.cancel();
+            driver.hurry();
+            self.is_held.set(false);
+        }
+        !self.is_armed() && !self.has_bytes()
+    }
+
     /// Copies into a buffer what is there, if anything is.
     pub(crate) fn take_some<R: Receiver, B: IoBufMut>(owner: &Rc<R>, buf: &mut B) -> usize {
         let mut filler = Filler::new(buf);
@@ -234,9 +287,9 @@ impl Receiving {
     /// Hands out bytes in order until `take` takes fewer than it was given. Whether there were any.
     fn consume(&self, mut take: impl FnMut(&[u8]) -> usize) -> bool {
         // Taken out while the user's buffer is filled, whose code is the user's; put back also if that panics.
-        let mut arrived = Arrived { of: self, assembled: self.assembled.take(), queue: self.queue.take() };
+        let mut arrived = self.take_arrived();
+        let there_were = arrived.there_are();
         let Arrived { assembled, queue, .. } = &mut arrived;
-        let there_were = !assembled.rest().is_empty() || !queue.is_empty();
         let taken = take(assembled.rest());
         assembled.take(taken);
         if !assembled.rest().is_empty() {
@@ -251,6 +304,14 @@ impl Receiving {
             queue.pop_front();
         }
         there_were
+    }
+
+    fn take_arrived(&self) -> Arrived<'_> {
+        Arrived { of: self, assembled: self.assembled.take(), queue: self.queue.take() }
+    }
+
+    fn has_bytes(&self) -> bool {
+        !self.assembled.borrow().rest().is_empty() || !self.queue.borrow().is_empty()
     }
 
     /// How many bytes are there.
@@ -279,7 +340,7 @@ impl Receiving {
     /// Sees to it that a receive is in flight.
     fn arm<R: Receiver>(owner: &Rc<R>) {
         let this = owner.receiving();
-        if this.end.get() != End::Open || this.is_closed.get() {
+        if this.end.get() != End::Open || this.is_closed.get() || this.is_held.get() {
             return;
         }
         if let Some(armed) = this.armed.take() {
@@ -317,19 +378,27 @@ impl Receiving {
         drop(queue);
         if is_full && !self.is_stopping.replace(true) {
             // The reader is slow: the peer must feel it. What the kernel has goes on waiting in the socket.
-            self.with_armed(|armed| match armed {
-                Armed::Multi(receive) => receive.cancel(),
-                Armed::Single(receive) => receive.cancel(),
-            });
+            self.cancel();
         }
         self.waiters.wake();
     }
 
-    fn with_armed(&self, act: impl FnOnce(&Armed)) {
+    /// Asks the receive in flight to stop.
+    fn cancel(&self) {
         if let Some(armed) = self.armed.take() {
-            act(&armed);
+            match &armed {
+                Armed::Multi(receive) => receive.cancel(),
+                Armed::Single(receive) => receive.cancel(),
+            }
             self.armed.set(Some(armed));
         }
+    }
+
+    fn is_armed(&self) -> bool {
+        let armed = self.armed.take();
+        let is_armed = armed.is_some();
+        self.armed.set(armed);
+        is_armed
     }
 
     /// The receive in flight has ended.
