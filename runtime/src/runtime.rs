@@ -250,7 +250,7 @@ impl Core {
 
     /// How long the kernel may let us sleep. Whatever the answer but `No`, the inbox knows that we are about to.
     fn how_long(&self) -> Wait {
-        if self.executor.has_ready() || self.timers_due.get() {
+        if self.executor.has_ready() || self.timers_due.get() || self.driver.must_hear() {
             return Wait::No;
         }
         let wait = match self.timers.until_next() {

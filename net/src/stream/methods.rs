@@ -128,6 +128,49 @@ macro_rules! reading_methods {
 /// What can be written: `write`, `write_all` and their kin, for a type with a method `core`.
 macro_rules! writing_methods {
     () => {
+        /// Whether short writes answer before they are out; off by default.
+        ///
+        /// A [`write`](Self::write) or [`write_all`](Self::write_all) that is awaited costs two entries into the kernel: one
+        /// that sends, so that the task can go on, and one that waits for what comes next. With write-behind a message of up
+        /// to 4 KiB is copied and answered at once, and leaves at the end of the turn, in the same entry that then waits:
+        /// a server that answers requests one by one needs one system call for each, and fewer where several come
+        /// together. The price:
+        ///
+        /// - The message leaves when the task awaits something that is not ready, not before. A task that computes for long, or
+        ///   blocks its thread, after it has answered delays its answer.
+        /// - An error of a message is told by the next write, and by `close`; an answer of `Ok` tells
+        ///   that the message will be sent, as far as that is up to us.
+        ///
+        /// Order, half-close, close and the end of the runtime are as ever: what was written comes first. While a message is
+        /// under way, the next one waits for it, so a peer that reads nothing is felt. What the process has written in a turn that
+        /// it doesn't end, because it exits or is killed, is lost.
+        ///
+        /// # Kernel
+        ///
+        /// It has no effect with [`Builder::sqpoll`](quoit_runtime::Builder::sqpoll).
+        ///
+        /// # Examples
+        ///
+        /// ```no_run
+        /// # quoit_runtime::block_on(async {
+        /// let stream = quoit_net::TcpStream::connect("localhost:7000").await?;
+        /// stream.set_write_behind(true);
+        /// while let Some(request) = stream.recv().await? {
+        ///     stream.write_all(request).await.0?;
+        /// }
+        /// stream.close().await
+        /// # })?;
+        /// # Ok::<(), std::io::Error>(())
+        /// ```
+        pub fn set_write_behind(&self, on: bool) {
+            self.core().set_write_behind(on);
+        }
+
+        /// Whether short writes answer before they are out: see [`set_write_behind`](Self::set_write_behind).
+        pub fn write_behind(&self) -> bool {
+            self.core().write_behind()
+        }
+
         /// Writes as much of a buffer as the kernel takes at once, and answers how much.
         ///
         /// # Cancel safety

@@ -15,6 +15,7 @@ mod halves;
 mod methods;
 mod receiving;
 
+use std::cell::Cell;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
@@ -23,7 +24,9 @@ use std::rc::Rc;
 use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, RecvBuf, spare, spare_vectored};
 use quoit_runtime::cancel_scope::{check, stoppable, transferred, with_transferred};
 use quoit_runtime::fd::SharedFd;
-use quoit_runtime::op::{self, InFlight, Lane, PollOnce, Rearm, RecvEnd, RecvSink, Send, SendVectored, submit_to};
+use quoit_runtime::op::{
+    self, InFlight, Lane, PollOnce, Rearm, RecvEnd, RecvSink, Send, SendVectored, send_now, submit_to,
+};
 
 use crate::stream::receiving::{Receiver, Receiving};
 
@@ -44,6 +47,8 @@ struct Shared {
     receiving: Receiving,
     /// The order of the writes.
     sending: Lane,
+    /// Short writes answer before they are out.
+    write_behind: Cell<bool>,
 }
 
 impl Receiver for Shared {
@@ -75,7 +80,14 @@ impl RecvSink for Shared {
 
 impl StreamSocket {
     pub(crate) fn from_fd(fd: SharedFd) -> Self {
-        Self { shared: Rc::new(Shared { fd, receiving: Receiving::default(), sending: Lane::new() }) }
+        Self {
+            shared: Rc::new(Shared {
+                fd,
+                receiving: Receiving::default(),
+                sending: Lane::new(),
+                write_behind: Cell::new(false),
+            }),
+        }
     }
 
     pub(crate) fn fd(&self) -> &SharedFd {
@@ -144,10 +156,16 @@ impl StreamSocket {
     }
 
     pub(crate) async fn write<B: IoBuf>(&self, buf: B) -> BufResult<usize, B> {
+        if let Some(result) = self.send_now(&buf) {
+            return (result, buf);
+        }
         self.send(Send::some(self.shared.fd.clone(), buf)).await
     }
 
     pub(crate) async fn write_all<B: IoBuf>(&self, buf: B) -> BufResult<(), B> {
+        if let Some(result) = self.send_now(&buf) {
+            return (result.map(drop), buf);
+        }
         let (result, buf) = self.send(Send::all(self.shared.fd.clone(), buf)).await;
         (result.map(drop), buf)
     }
@@ -159,6 +177,25 @@ impl StreamSocket {
     pub(crate) async fn write_all_vectored<V: IoVectoredBuf>(&self, bufs: V) -> BufResult<(), V> {
         let (result, bufs) = self.send(SendVectored::all(self.shared.fd.clone(), bufs)).await;
         (result.map(drop), bufs)
+    }
+
+    pub(crate) fn set_write_behind(&self, on: bool) {
+        self.shared.write_behind.set(on);
+    }
+
+    pub(crate) fn write_behind(&self) -> bool {
+        self.shared.write_behind.get()
+    }
+
+    /// Sends a copy of a short message at the end of the turn, where that is wanted, nothing is under way and nothing speaks
+    /// against it: a write that is known to fail, and one in a cancelled scope, tell so themselves.
+    fn send_now<B: IoBuf>(&self, buf: &B) -> Option<io::Result<usize>> {
+        let Shared { fd, receiving, sending, write_behind } = &*self.shared;
+        if !write_behind.get() || fd.is_send_shut() || receiving.has_failed() || check().is_err() {
+            return None;
+        }
+        let bytes = buf.as_bytes();
+        send_now(fd, sending, bytes).map(|result| result.map(|()| bytes.len()))
     }
 
     /// Sends behind the writes that are under way.
@@ -210,6 +247,10 @@ impl StreamSocket {
     ///
     /// Gives the stream back where operations are under way, or bytes have arrived that nobody has read.
     pub(crate) fn into_fd(self) -> Result<OwnedFd, Self> {
+        // A short message that was written in this turn is on its way first.
+        if let (false, Some(driver)) = (self.shared.sending.is_idle(), self.shared.fd.bound_driver()) {
+            driver.hurry();
+        }
         let is_idle = self.shared.sending.is_idle() && self.shared.receiving.quiesce(&self.shared.fd);
         if !is_idle || Rc::strong_count(&self.shared) > 1 || !self.shared.fd.is_unshared() {
             return Err(self);

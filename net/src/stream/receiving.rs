@@ -243,6 +243,11 @@ impl Receiving {
         !self.is_armed() && !self.has_bytes()
     }
 
+    /// Whether the socket is known to have failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.end.get(), End::Failed(_))
+    }
+
     /// Copies into a buffer what is there, if anything is.
     pub(crate) fn take_some<R: Receiver, B: IoBufMut>(owner: &Rc<R>, buf: &mut B) -> usize {
         let mut filler = Filler::new(buf);

@@ -60,7 +60,7 @@ impl Driver {
         }
     }
 
-    fn completed(&self, key: OpKey, cqe: Cqe) {
+    pub(super) fn completed(&self, key: OpKey, cqe: Cqe) {
         if !cqe.more() {
             self.in_kernel.set(self.in_kernel.get() - 1);
         }
@@ -112,14 +112,19 @@ impl Driver {
         });
         let decision = match step {
             // An op that wants to go on while it is to stop, or everything ends, is over.
-            Step::Submit(_) if self.is_closed() || slot.stage.get().notes().stopping => {
+            Step::Submit(_) | Step::SubmitQuiet(..) if self.is_closed() || slot.stage.get().notes().stopping => {
                 Decision::Ended(self.tell_stopped(slot))
             }
-            Step::Submit(sqe) => {
-                self.push_counted(sqe.keyed(key.user_data()));
-                Decision::GoesOn
+            // Only an op's first entry: those that follow could be taken for it.
+            Step::SubmitQuiet(sqe, success) if matches!(before, Stage::Parked { .. }) => {
+                self.push_quiet(key, sqe, success);
+                Decision::GoesOn { quiet: true }
             }
-            Step::Pending => Decision::GoesOn,
+            Step::Submit(sqe) | Step::SubmitQuiet(sqe, _) => {
+                self.push_counted(sqe.keyed(key.user_data()));
+                Decision::GoesOn { quiet: false }
+            }
+            Step::Pending => Decision::GoesOn { quiet: false },
             Step::Done(answer) => Decision::Ended(answer),
         };
         self.end_step(key, slot, decision, before.notes())

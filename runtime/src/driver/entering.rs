@@ -19,13 +19,15 @@ impl Driver {
     pub(crate) fn turn(&self, wait: Wait) {
         let mut completions = self.completions.take();
         self.enter(wait, &mut completions);
+        let silent = self.take_silent();
         self.counters.cqes.add(completions.len() as u64);
         let was_dispatching = self.dispatching.replace(true);
         for cqe in completions.drain(..) {
             self.dispatch(cqe);
         }
-        self.dispatching.set(was_dispatching);
         self.completions.set(completions);
+        self.conclude(silent);
+        self.dispatching.set(was_dispatching);
         if let Some(pool) = self.made_pool() {
             pool.reclaim();
         }

@@ -52,6 +52,11 @@ impl Lane {
         Poll::Pending
     }
 
+    /// An op waits for its turn, or somebody for the end of all.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.0.parked.borrow().is_empty() || !self.0.idle.borrow().is_empty()
+    }
+
     /// Binds the lane to a driver. `false` where it is another one's.
     #[must_use]
     pub(crate) fn join(&self, driver: NonZeroU64) -> bool {

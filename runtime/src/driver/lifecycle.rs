@@ -28,6 +28,8 @@ pub(crate) struct Notes {
     pub(crate) abandoned: bool,
     /// The kernel was asked to cancel it, or is about to be.
     pub(crate) stopping: bool,
+    /// Its entry answers only where it falls short: see [`quiet`](super::quiet).
+    pub(crate) quiet: bool,
 }
 
 /// Where an op stands.
@@ -52,7 +54,10 @@ pub(crate) enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// The op goes on in the kernel: another entry, or more completions of the same one.
-    GoesOn,
+    GoesOn {
+        /// The entry answers only where it falls short.
+        quiet: bool,
+    },
     /// The op has ended with this answer.
     Ended(Cqe),
 }
@@ -102,7 +107,7 @@ impl Stage {
     /// A parked op is to be started: its own code is about to run.
     pub(crate) fn start_comes(self) -> Self {
         match self {
-            Self::Parked { abandoned } => Self::Busy(Notes { abandoned, stopping: false }),
+            Self::Parked { abandoned } => Self::Busy(Notes { abandoned, ..Notes::default() }),
             Self::Vacant | Self::Busy(_) | Self::InKernel(_) | Self::Done(_) => {
                 unreachable!("{self:?}: an op is started once")
             }
@@ -112,7 +117,7 @@ impl Stage {
     /// A completion has arrived: the op's own code is about to run.
     pub(crate) fn completion_comes(self) -> Self {
         match self {
-            Self::InKernel(notes) => Self::Busy(notes),
+            Self::InKernel(notes) => Self::Busy(Notes { quiet: false, ..notes }),
             Self::Vacant | Self::Parked { .. } | Self::Busy(_) | Self::Done(_) => {
                 unreachable!("{self:?} expects no completion")
             }
@@ -123,8 +128,10 @@ impl Stage {
     pub(crate) fn step_ended(self, decision: Decision, before: Notes) -> (Self, AfterStep) {
         let Self::Busy(notes) = self else { unreachable!("{self:?}: only a busy op can end its step") };
         match decision {
-            Decision::GoesOn if notes.stopping && !before.stopping => (Self::InKernel(notes), AfterStep::Cancel),
-            Decision::GoesOn => (Self::InKernel(notes), AfterStep::Nothing),
+            Decision::GoesOn { quiet } => {
+                let after = if notes.stopping && !before.stopping { AfterStep::Cancel } else { AfterStep::Nothing };
+                (Self::InKernel(Notes { quiet, ..notes }), after)
+            }
             Decision::Ended(answer) if notes.abandoned => (self, AfterStep::Discard(answer)),
             Decision::Ended(answer) => (Self::Done(answer), AfterStep::Wake),
         }
@@ -136,12 +143,12 @@ impl Stage {
             Self::Parked { .. } if withdraw => (self, AfterDrop::Withdraw),
             Self::Parked { .. } => (Self::Parked { abandoned: true }, AfterDrop::Nothing),
             Self::InKernel(notes) => {
-                let told = Notes { abandoned: true, stopping: notes.stopping || stop };
+                let told = Notes { abandoned: true, stopping: notes.stopping || stop, ..notes };
                 let after = if told.stopping && !notes.stopping { AfterDrop::Cancel } else { AfterDrop::Nothing };
                 (Self::InKernel(told), after)
             }
             Self::Busy(notes) => {
-                (Self::Busy(Notes { abandoned: true, stopping: notes.stopping || stop }), AfterDrop::Nothing)
+                (Self::Busy(Notes { abandoned: true, stopping: notes.stopping || stop, ..notes }), AfterDrop::Nothing)
             }
             Self::Done(answer) => (self, AfterDrop::Discard(answer)),
             Self::Vacant => unreachable!("a key outlives its op only when the op was taken, and then the key is stale"),
@@ -175,10 +182,11 @@ mod tests {
 
     const ANSWER: Cqe = Cqe { user_data: 3, result: 17, flags: 0 };
     const PARKED: Stage = Stage::Parked { abandoned: false };
-    const UNTOLD: Notes = Notes { abandoned: false, stopping: false };
-    const STOPPING: Notes = Notes { abandoned: false, stopping: true };
-    const FORSAKEN: Notes = Notes { abandoned: true, stopping: true };
-    const DETACHED: Notes = Notes { abandoned: true, stopping: false };
+    const UNTOLD: Notes = Notes { abandoned: false, stopping: false, quiet: false };
+    const STOPPING: Notes = Notes { stopping: true, ..UNTOLD };
+    const FORSAKEN: Notes = Notes { abandoned: true, stopping: true, ..UNTOLD };
+    const DETACHED: Notes = Notes { abandoned: true, ..UNTOLD };
+    const GOES_ON: Decision = Decision::GoesOn { quiet: false };
 
     #[test]
     fn a_wanted_op_ends_in_done_and_wakes() {
@@ -190,7 +198,7 @@ mod tests {
     #[test]
     fn an_op_that_goes_on_stays_with_the_kernel() {
         let busy = Stage::InKernel(UNTOLD).completion_comes();
-        assert_eq!(busy.step_ended(Decision::GoesOn, UNTOLD), (Stage::InKernel(UNTOLD), AfterStep::Nothing));
+        assert_eq!(busy.step_ended(GOES_ON, UNTOLD), (Stage::InKernel(UNTOLD), AfterStep::Nothing));
     }
 
     #[test]
@@ -198,7 +206,7 @@ mod tests {
         let (stage, after) = Stage::InKernel(UNTOLD).dropped(true, true);
         assert_eq!((stage, after), (Stage::InKernel(FORSAKEN), AfterDrop::Cancel));
         // Completions that do not end it ask for no second cancel.
-        let (stage, after) = stage.completion_comes().step_ended(Decision::GoesOn, FORSAKEN);
+        let (stage, after) = stage.completion_comes().step_ended(GOES_ON, FORSAKEN);
         assert_eq!((stage, after), (Stage::InKernel(FORSAKEN), AfterStep::Nothing));
         let (_, after) = stage.completion_comes().step_ended(Decision::Ended(ANSWER), FORSAKEN);
         assert_eq!(after, AfterStep::Discard(ANSWER));
@@ -215,7 +223,7 @@ mod tests {
     fn an_op_dropped_by_its_own_code_is_left_alone_until_that_code_returns() {
         let (busy, after) = Stage::InKernel(UNTOLD).completion_comes().dropped(true, true);
         assert_eq!((busy, after), (Stage::Busy(FORSAKEN), AfterDrop::Nothing));
-        assert_eq!(busy.step_ended(Decision::GoesOn, UNTOLD), (Stage::InKernel(FORSAKEN), AfterStep::Cancel));
+        assert_eq!(busy.step_ended(GOES_ON, UNTOLD), (Stage::InKernel(FORSAKEN), AfterStep::Cancel));
         assert_eq!(busy.step_ended(Decision::Ended(ANSWER), UNTOLD).1, AfterStep::Discard(ANSWER));
     }
 
@@ -241,6 +249,18 @@ mod tests {
         let (parked, after) = PARKED.dropped(false, false);
         assert_eq!((parked, after), (Stage::Parked { abandoned: true }, AfterDrop::Nothing));
         assert_eq!(parked.start_comes(), Stage::Busy(DETACHED));
+    }
+
+    #[test]
+    fn an_op_is_quiet_until_its_next_completion() {
+        let (stage, after) = PARKED.start_comes().step_ended(Decision::GoesOn { quiet: true }, UNTOLD);
+        assert_eq!((stage, after), (Stage::InKernel(Notes { quiet: true, ..UNTOLD }), AfterStep::Nothing));
+        // Dropped and cancelled it stays quiet: silence still is its answer.
+        let (stage, _) = stage.dropped(false, true);
+        assert_eq!(stage, Stage::InKernel(Notes { quiet: true, ..DETACHED }));
+        let (stage, _) = stage.cancelled();
+        assert_eq!(stage, Stage::InKernel(Notes { quiet: true, ..FORSAKEN }));
+        assert_eq!(stage.completion_comes(), Stage::Busy(FORSAKEN));
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod completion;
 mod entering;
 pub(crate) mod lane;
 pub(crate) mod lifecycle;
+mod quiet;
 mod shutdown;
 pub(crate) mod slots;
 
@@ -41,16 +42,22 @@ use io_uring::{opcode, types};
 use crate::buf::{BufferPool, PoolConfig};
 use crate::driver::lane::Lane;
 use crate::driver::lifecycle::{AfterCancel, AfterDrop, Decision, Notes, Stage};
+use crate::driver::quiet::Silent;
 use crate::driver::slots::{DetachedClose, Memory, OpKey, OpKind, Slot, Slots, WAKE};
 use crate::kernel::choice::KernelKind;
 use crate::kernel::{Cqe, Kernel, Sqe};
 use crate::metrics::DriverCounters;
+use crate::op::Copies;
 
 /// What an op wants next.
 #[derive(Debug)]
 pub enum Step {
     /// Push this entry: the op goes on in the kernel.
     Submit(Sqe),
+    /// Push this entry, which ends while it is submitted and posts a completion only where it falls short: where there is
+    /// none, its result is this one. For entries that never wait (`MSG_DONTWAIT`), and only where
+    /// [`Driver::tells_by_silence`].
+    SubmitQuiet(Sqe, i32),
     /// Nothing: more completions of the entry that is with the kernel follow.
     Pending,
     /// The op has ended, with this answer.
@@ -70,6 +77,8 @@ pub struct Driver {
     /// Entries that did not fit into the submission queue, in order. Cancels stand here behind the ops that they name, so
     /// that none can be refused or come too early. Bounded by the slots: an op has one entry and one cancel at a time.
     spill: RefCell<VecDeque<Sqe>>,
+    /// The ops with a quiet entry that was pushed, and what its silence says; see `quiet.rs`.
+    silent: Cell<Vec<Silent>>,
     /// Completions copied out and not yet dispatched; kept for its capacity.
     completions: Cell<Vec<Cqe>>,
     /// Entries whose final completion has not been seen.
@@ -93,6 +102,8 @@ pub struct Driver {
     watching: Cell<bool>,
     /// What other threads write to; kept for re-arming the poll.
     wake_descriptor: Cell<Option<RawFd>>,
+    /// Memory for messages that are sent as copies.
+    copies: Rc<Copies>,
     pub(crate) counters: DriverCounters,
 }
 
@@ -104,6 +115,7 @@ impl Driver {
             kernel: RefCell::new(Some(kernel)),
             slots: Slots::new(),
             spill: RefCell::new(VecDeque::new()),
+            silent: Cell::new(Vec::new()),
             completions: Cell::new(Vec::new()),
             in_kernel: Cell::new(0),
             pool: OnceCell::new(),
@@ -116,6 +128,7 @@ impl Driver {
             closing: Cell::new(0),
             watching: Cell::new(false),
             wake_descriptor: Cell::new(None),
+            copies: Rc::default(),
             counters: DriverCounters::default(),
         })
     }
@@ -330,6 +343,10 @@ impl Driver {
     /// How many operations live in slots.
     pub(crate) fn operations(&self) -> usize {
         self.slots.occupied()
+    }
+
+    pub(crate) fn copies(&self) -> &Rc<Copies> {
+        &self.copies
     }
 
     /// Counts that a receive found no buffer.

@@ -130,6 +130,15 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// Somebody waits for the answer, or behind the op in its lane.
+    pub(crate) fn is_awaited(&self) -> bool {
+        let (waker, lane) = (self.waker.take(), self.lane.take());
+        let is_awaited = waker.is_some() || lane.as_ref().is_some_and(Lane::is_awaited);
+        self.waker.set(waker);
+        self.lane.set(lane);
+        is_awaited
+    }
+
     pub(crate) fn memory(&self) -> NonNull<Memory> {
         NonNull::new(self.memory.get()).expect("a cell inside a slot has an address")
     }

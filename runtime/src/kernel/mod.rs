@@ -191,6 +191,15 @@ impl Kernel {
         }
     }
 
+    /// Whether an entry that may not wait has ended by the time that it is submitted, so that one which posts nothing where
+    /// it succeeds (`IOSQE_CQE_SKIP_SUCCESS`) tells that by silence.
+    pub(crate) fn tells_by_silence(&self) -> bool {
+        match self {
+            Self::Uring(uring) => uring.tells_by_silence(),
+            Self::Epoll(epoll) => match *epoll {},
+        }
+    }
+
     /// Copies out the completions that are there, and gives their places back to the kernel.
     pub(crate) fn take_completions(&mut self, into: &mut Vec<Cqe>) {
         match self {

@@ -85,6 +85,11 @@ impl Uring {
         }
     }
 
+    pub(crate) fn tells_by_silence(&self) -> bool {
+        // Where a thread of the kernel's takes the entries, there is no telling when.
+        !self.ring.features.sqpoll
+    }
+
     pub(crate) fn take_completions(&mut self, into: &mut Vec<Cqe>) {
         let completions = self.ring.ring.completion();
         into.extend(completions.map(|entry| Cqe {

@@ -19,6 +19,7 @@ mod read;
 mod recv;
 mod recv_multi;
 mod send;
+mod send_copy;
 mod shutdown;
 
 use std::mem::{align_of, size_of};
@@ -44,6 +45,8 @@ pub use crate::op::read::ReadAt;
 pub use crate::op::recv::Recv;
 pub use crate::op::recv_multi::{Rearm, RecvEnd, RecvMulti, RecvSink};
 pub use crate::op::send::{Send, SendVectored};
+pub(crate) use crate::op::send_copy::Copies;
+pub use crate::op::send_copy::send_now;
 pub use crate::op::shutdown::Shutdown;
 
 /// One operation: a value that owns all that the kernel will read or write for it.

@@ -215,7 +215,7 @@ const _: () = assert!(crate::op::is_inline::<Send<Vec<u8>>>());
 const _: () = assert!(crate::op::is_inline::<Send<crate::buf::Slice<Vec<u8>>>>());
 
 /// What a completion says of a send.
-enum Outcome {
+pub(super) enum Outcome {
     Sent(usize),
     /// Not now, for reasons of the kernel's own.
     Again,
@@ -223,7 +223,7 @@ enum Outcome {
     Failed(i32),
 }
 
-fn outcome(fd: Option<&SharedFd>, sent: usize, completion: Completion) -> Outcome {
+pub(super) fn outcome(fd: Option<&SharedFd>, sent: usize, completion: Completion) -> Outcome {
     let errno = match completion.result() {
         count @ 1.. => return Outcome::Sent(count as usize),
         // A send of at least one byte does not answer 0; if it did, trying again could go on for ever.
@@ -243,7 +243,7 @@ fn outcome(fd: Option<&SharedFd>, sent: usize, completion: Completion) -> Outcom
 }
 
 /// The answer of a send on a socket whose sending side is broken.
-fn broken(fd: Option<&SharedFd>) -> Option<Completion> {
+pub(super) fn broken(fd: Option<&SharedFd>) -> Option<Completion> {
     let error = fd?.send_error()?;
     Some(Completion::made_up(-error.raw_os_error().unwrap_or(libc::EPIPE)))
 }
