@@ -1,0 +1,114 @@
+//! The examples that end by themselves are run, and say what they should.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+/// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
+#[global_allocator]
+static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();
+
+/// The folder of the examples, as they are now: `cargo test --tests` builds none. It takes a moment where they are fresh.
+fn examples() -> &'static Path {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let test = env::current_exe().expect("a test has a file");
+        let profile = test.ancestors().nth(2).expect("target/debug/deps/examples-0123");
+        let target = profile.parent().expect("target/debug");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--package", "quoit", "--examples", "--target-dir"]).arg(target);
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
+        assert!(status.success(), "the examples do not build: {status}");
+        profile.join("examples")
+    });
+    &FOLDER
+}
+
+/// Runs an example to its end, which has to be a good one, and compares what it prints.
+#[track_caller]
+fn assert_prints(name: &str, expected: &str) {
+    let output = Command::new(examples().join(name)).output().expect("it can be run");
+    let (printed, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{name}: {}\n{printed}\n{errors}", output.status);
+    assert_eq!(printed.trim_end(), expected.trim(), "{errors}");
+}
+
+#[test]
+fn gather() {
+    let expected = "
+a: 2! = 2
+b: 2! = 2
+c: 2! = 2
+b: 3! = 6
+c: 3! = 6
+c: 4! = 24
+joined: 2, 6, 24
+tried: Err(\"7 is odd\")
+tasks: 14";
+    assert_prints("gather", expected);
+}
+
+#[test]
+fn wait_for() {
+    let expected = "
+an hour: timed out: the deadline passed first
+nothing: Err(TimedOut)
+something: Some(\"late, but here\")";
+    assert_prints("wait_for", expected);
+}
+
+#[test]
+fn schedule_and_cancel() {
+    let expected = "
+ticking: tick
+ticking: dropped
+ticking: None
+aborted: is_cancelled = true
+scoped: is_finished = false
+scoped: dropped
+callback: 42";
+    assert_prints("schedule_and_cancel", expected);
+}
+
+#[test]
+fn generator() {
+    let expected = "
+[0, 1, 1, 2, 3, 5, 8, 13, 21, 34]
+3
+2
+1
+lift-off
+10 makes Some(10.0)
+20 makes Some(15.0)
+60 makes Some(30.0)";
+    assert_prints("generator", expected);
+}
+
+#[test]
+fn ping_pong() {
+    let expected = "
+ping 1: pong
+ping 2: pong
+ping 3: pong
+ping 4: no answer
+ping: nobody is there any more
+4 strokes";
+    assert_prints("ping_pong", expected);
+}
+
+#[test]
+fn teardown() {
+    let expected = "
+success: closed after 2 requests, 3 bytes
+success: Ok(3)
+failure: closed after 2 requests, error: an empty request
+failure: Err(\"an empty request\")
+panic: closed after 1 requests, panicked
+panic: is_panic = true
+dropped: Err(Elapsed(()))
+dropped: closed after 1 requests, nobody waits any more";
+    assert_prints("teardown", expected);
+}
