@@ -90,3 +90,8 @@ mod select;
 /// What the macros expand to. Not part of the public API.
 #[doc(hidden)]
 pub mod __private;
+
+/// The Rust of docs/coming-from.md, which the tests compile.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/coming-from.md")]
+struct ComingFrom;
