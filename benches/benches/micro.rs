@@ -1,14 +1,16 @@
-//! What the parts of the runtime cost: an operation, a task, a yield, a timer, a message.
+//! What the parts of the runtime cost: an operation, a task, a yield, a timer, a message, a choice, an item.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn, ready};
 use std::hint::black_box;
+use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use futures_util::StreamExt as _;
 use quoit::driver::{Nop, submit};
 use quoit::sync::{mpsc, oneshot};
-use quoit::{Runtime, spawn, task, time};
+use quoit::{Runtime, join, select, spawn, stream, task, time};
 
 /// Measures `rounds` runs of an async body inside one `block_on`.
 fn measure<F: Future<Output = ()>>(runtime: &Runtime, rounds: u64, body: impl Fn(u64) -> F) -> Duration {
@@ -114,7 +116,97 @@ fn timers(criterion: &mut Criterion) {
             })
         });
     });
+    criterion.bench_function("timer: another deadline", |bencher| {
+        bencher.iter_custom(|rounds| {
+            measure(&runtime, rounds, async |rounds| {
+                let mut sleep = pin!(time::sleep(Duration::from_secs(60)));
+                let deadline = sleep.deadline();
+                for round in 0..rounds {
+                    sleep.as_mut().reset(deadline + Duration::from_millis(round % 1000));
+                    poll_fn(|cx| {
+                        assert!(sleep.as_mut().poll(cx).is_pending());
+                        Poll::Ready(())
+                    })
+                    .await;
+                }
+            })
+        });
+    });
+    // On a clock that stands: what the wheel and the wakes cost, without the waiting.
+    criterion.bench_function("100,000 timers: start and fire, each", |bencher| {
+        bencher.iter_custom(|rounds| {
+            measure(&runtime, rounds, async |rounds| {
+                time::pause();
+                let mut sleeps = Vec::with_capacity(100_000);
+                for _ in 0..rounds.div_ceil(100_000) {
+                    let start = time::Instant::now();
+                    sleeps.extend((0..100_000).map(|number| {
+                        Box::pin(time::sleep_until(start + Duration::from_micros(1 + number * 7919 % 1_000_003)))
+                    }));
+                    poll_fn(|cx| {
+                        assert!(sleeps.iter_mut().all(|sleep| sleep.as_mut().poll(cx).is_pending()));
+                        Poll::Ready(())
+                    })
+                    .await;
+                    time::advance(Duration::from_secs(2)).await;
+                    assert!(sleeps.drain(..).all(|sleep| sleep.is_elapsed()));
+                }
+                time::resume();
+            })
+        });
+    });
 }
 
-criterion_group!(benches, operations, tasks, messages, timers);
+/// What waits for several things at once, or hands values out.
+fn combinators(criterion: &mut Criterion) {
+    let runtime = runtime();
+    criterion.bench_function("select!: one of two ready", |bencher| {
+        bencher.iter_custom(|rounds| {
+            measure(&runtime, rounds, async |rounds| {
+                for round in 0..rounds {
+                    let chosen = select! {
+                        number = ready(black_box(round)) => number,
+                        () = pending() => unreachable!("it is never ready"),
+                    };
+                    assert_eq!(chosen, round);
+                }
+            })
+        });
+    });
+    criterion.bench_function("join!: two that are ready", |bencher| {
+        bencher.iter_custom(|rounds| {
+            measure(&runtime, rounds, async |rounds| {
+                for round in 0..rounds {
+                    assert_eq!(join!(ready(black_box(round)), ready(1)), (round, 1));
+                }
+            })
+        });
+    });
+    criterion.bench_function("generator: an item", |bencher| {
+        bencher.iter_custom(|rounds| {
+            measure(&runtime, rounds, async |rounds| {
+                let mut numbers = stream::generator(|co| async move {
+                    for number in 0.. {
+                        co.yield_(number).await;
+                    }
+                });
+                for round in 0..rounds {
+                    assert_eq!(numbers.next().await, Some(round));
+                }
+            })
+        });
+    });
+    criterion.bench_function("task::with: nothing to wait for", |bencher| {
+        bencher.iter_custom(|rounds| {
+            measure(&runtime, rounds, async |rounds| {
+                for round in 0..rounds {
+                    let answer = task::with(black_box(round), async |number| *number, async |_, _| ()).await;
+                    assert_eq!(answer, round);
+                }
+            })
+        });
+    });
+}
+
+criterion_group!(benches, operations, tasks, messages, timers, combinators);
 criterion_main!(benches);
