@@ -4,6 +4,7 @@ mod borrows;
 mod flow;
 mod joins;
 mod polling;
+mod shapes;
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};

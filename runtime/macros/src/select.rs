@@ -21,8 +21,9 @@ mod branches;
 mod pattern;
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::parse::Parser;
+use syn::spanned::Spanned;
 
 use crate::select::branches::{Branch, Branches};
 
@@ -57,8 +58,13 @@ fn code(quoit: &TokenStream, branches: &Branches) -> TokenStream {
         let expression = &branch.future;
         quote!(let #future = #expression;)
     });
-    let pins = names.iter().map(|Names { future, .. }| {
-        quote!(let mut #future = ::core::pin::pin!(::core::future::IntoFuture::into_future(#future));)
+    let pins = branches.list.iter().zip(&names).map(|(branch, Names { future, .. })| {
+        // What is no future is told where it stands.
+        let span = branch.future.span().resolved_at(Span::mixed_site());
+        let mut operand = future.clone();
+        operand.set_span(span);
+        let made = quote_spanned!(span=> ::core::future::IntoFuture::into_future(#operand));
+        quote!(let mut #future = ::core::pin::pin!(#made);)
     });
     let polls = poll_all(quoit, branches, &names);
     let arms = branches.list.iter().zip(&names).map(|(Branch { pattern, handler, .. }, Names { variant, .. })| {
