@@ -131,6 +131,17 @@ impl SharedFd {
         Rc::strong_count(self.descriptor()) == 1
     }
 
+    /// The descriptor, or a duplicate of it where operations are under way.
+    ///
+    /// # Panics
+    ///
+    /// Where a duplicate is needed and the process has no room for it.
+    pub fn into_owned(self) -> OwnedFd {
+        self.try_unwrap().unwrap_or_else(|shared| {
+            shared.as_fd().try_clone_to_owned().expect("a descriptor for the duplicate of a socket that is in use")
+        })
+    }
+
     /// Waits until this is the only owner. One waiter at a time.
     pub fn poll_unshared(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_unshared() {

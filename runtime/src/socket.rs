@@ -2,6 +2,9 @@
 //!
 //! These work outside a runtime, too.
 
+mod udp;
+mod unix;
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,6 +14,9 @@ use crate::fd::SharedFd;
 use crate::kernel::socket;
 
 pub use crate::kernel::socket::SocketOption;
+pub use crate::socket::udp::UdpOption;
+pub use crate::socket::unix::UnixKind;
+pub use crate::sys::address::{Address, RawAddress};
 
 impl SharedFd {
     /// A new TCP socket for addresses of this family.

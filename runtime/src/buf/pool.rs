@@ -152,8 +152,7 @@ impl BufferPool {
     }
 
     /// The size of a buffer.
-    #[cfg(test)]
-    pub(crate) fn buffer_bytes(&self) -> u32 {
+    pub fn buffer_bytes(&self) -> u32 {
         self.core.config.bytes
     }
 

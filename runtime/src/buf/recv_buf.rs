@@ -117,9 +117,34 @@ impl RecvBuf {
     }
 
     /// Takes note that the datagram was longer.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only datagrams are cut, and there are no datagram sockets yet"))]
     pub(crate) fn set_truncated(&mut self) {
         self.truncated = true;
+    }
+
+    /// Splits off the first `count` bytes, which share the buffer with the rest. Only the rest may still be
+    /// [truncated](Self::is_truncated).
+    ///
+    /// # Panics
+    ///
+    /// Panics where there are fewer bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quoit_runtime::buf::RecvBuf;
+    ///
+    /// let mut rest = RecvBuf::from_vec(b"headbody".to_vec());
+    /// assert_eq!(rest.split_to(4), *b"head");
+    /// assert_eq!(rest, *b"body");
+    /// ```
+    pub fn split_to(&mut self, count: usize) -> Self {
+        let len = self[..].len();
+        assert!(count <= len, "{count} bytes are split off of {len} that were received");
+        let truncated = self.truncated;
+        let mut bytes = std::mem::replace(self, Self::from_bytes(Bytes::new())).into_bytes();
+        let front = Self::from_bytes(bytes.split_to(count));
+        *self = Self { source: Source::Heap(bytes), truncated };
+        front
     }
 
     /// Lets go of the first `count` bytes: they have been consumed. The buffer goes back with the last of it, on drop.

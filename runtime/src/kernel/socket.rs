@@ -2,6 +2,9 @@
 //!
 //! On the real kernel these are plain system calls, made by `socket2`.
 
+pub(crate) mod udp;
+pub(crate) mod unix;
+
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd};

@@ -1,13 +1,12 @@
 //! Connecting a socket.
 
 use std::io;
-use std::net::SocketAddr;
 
 use io_uring::opcode;
-use socket2::SockAddr;
 
 use crate::fd::SharedFd;
 use crate::op::{Completion, Driver, Op, Step, target_of};
+use crate::sys::address::RawAddress;
 
 /// Connects a socket (`IORING_OP_CONNECT`).
 ///
@@ -17,12 +16,12 @@ pub struct Connect {
     /// Until the op has ended.
     fd: Option<SharedFd>,
     /// Read by the kernel when the entry is submitted, which may be later than `prepare`.
-    address: SockAddr,
+    address: RawAddress,
 }
 
 impl Connect {
     /// Connects `fd` to an address.
-    pub fn new(fd: SharedFd, address: SocketAddr) -> Self {
+    pub fn new(fd: SharedFd, address: impl Into<RawAddress>) -> Self {
         Self { fd: Some(fd), address: address.into() }
     }
 }
@@ -36,7 +35,7 @@ unsafe impl Op for Connect {
 
     unsafe fn prepare(&mut self, _: &Driver) -> Step {
         let fd = target_of(&self.fd);
-        Step::Submit(opcode::Connect::new(fd, self.address.as_ptr().cast(), self.address.len()).build().into())
+        Step::Submit(opcode::Connect::new(fd, self.address.as_ptr(), self.address.len()).build().into())
     }
 
     unsafe fn complete(self, answer: Completion) -> io::Result<()> {

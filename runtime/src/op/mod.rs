@@ -13,13 +13,18 @@ mod accept;
 mod close;
 mod connect;
 mod in_flight;
+mod message;
 mod nop;
 mod poll;
 mod read;
 mod recv;
+mod recv_msg;
+mod recv_msg_multi;
 mod recv_multi;
 mod send;
 mod send_copy;
+mod send_msg;
+mod send_rights;
 mod shutdown;
 
 use std::mem::{align_of, size_of};
@@ -39,14 +44,19 @@ pub use crate::op::accept::{AcceptMulti, AcceptSink};
 pub use crate::op::close::Close;
 pub use crate::op::connect::Connect;
 pub use crate::op::in_flight::{InFlight, submit, submit_to};
+pub use crate::op::message::{MOST_DESCRIPTORS, Message, MessageSink, Traffic};
 pub use crate::op::nop::Nop;
 pub use crate::op::poll::PollOnce;
 pub use crate::op::read::ReadAt;
 pub use crate::op::recv::Recv;
+pub use crate::op::recv_msg::RecvMsg;
+pub use crate::op::recv_msg_multi::RecvMsgMulti;
 pub use crate::op::recv_multi::{Rearm, RecvEnd, RecvMulti, RecvSink};
 pub use crate::op::send::{Send, SendVectored};
 pub(crate) use crate::op::send_copy::Copies;
 pub use crate::op::send_copy::send_now;
+pub use crate::op::send_msg::SendMsg;
+pub use crate::op::send_rights::SendRights;
 pub use crate::op::shutdown::Shutdown;
 
 /// One operation: a value that owns all that the kernel will read or write for it.

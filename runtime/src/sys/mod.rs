@@ -1,8 +1,11 @@
 //! Calls to the system that neither std nor the io-uring crate offers in the form we need: no policy, no state.
 
+pub(crate) mod address;
 pub(crate) mod event;
 pub(crate) mod host;
 pub(crate) mod mapping;
+pub(crate) mod message;
+pub(crate) mod option;
 pub(crate) mod sqe;
 pub(crate) mod tcp;
 pub(crate) mod uring;

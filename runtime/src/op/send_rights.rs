@@ -1,0 +1,113 @@
+//! Sending bytes on a Unix stream, with descriptors.
+#![allow(unsafe_code, reason = "ops answer for the memory that they name")]
+
+use std::fmt;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use io_uring::opcode;
+
+use crate::buf::{BufResult, IoBuf, sqe_len};
+use crate::fd::SharedFd;
+use crate::op::{Completion, Driver, Op, Step, target_of};
+use crate::sys::message::{empty_header, rights};
+
+/// Sends all of a buffer on a Unix stream, and descriptors with its first byte (`IORING_OP_SENDMSG` with `SCM_RIGHTS`).
+/// Answers the count of bytes sent.
+pub struct SendRights<B: IoBuf> {
+    /// Until the op has ended.
+    fd: Option<SharedFd>,
+    buf: B,
+    /// Open until the kernel has taken its own references.
+    descriptors: Vec<OwnedFd>,
+    /// The control data that names them.
+    control: Vec<u8>,
+    /// Names what is left of `buf`.
+    part: libc::iovec,
+    /// Names `part`, and `control` until the first bytes are out; read by the kernel when the entry is submitted.
+    header: libc::msghdr,
+    sent: usize,
+}
+
+impl<B: IoBuf> SendRights<B> {
+    /// Sends a buffer, which has to have a byte, and at most [`MOST_DESCRIPTORS`](crate::op::MOST_DESCRIPTORS).
+    pub fn new(fd: SharedFd, buf: B, descriptors: Vec<OwnedFd>) -> Self {
+        let control = match descriptors.len() {
+            0 => Vec::new(),
+            _ => rights(descriptors.iter().map(AsRawFd::as_raw_fd)),
+        };
+        let part = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+        Self { fd: Some(fd), buf, descriptors, control, part, header: empty_header(), sent: 0 }
+    }
+
+    fn send_rest(&mut self) -> Step {
+        if let Some(error) = self.fd.as_ref().and_then(SharedFd::send_error) {
+            return Step::Done(Completion::made_up(-error.raw_os_error().unwrap_or(libc::EPIPE)));
+        }
+        let rest = &self.buf.as_bytes()[self.sent..];
+        if rest.is_empty() {
+            return Step::Done(Completion::made_up(0));
+        }
+        self.part = libc::iovec { iov_base: rest.as_ptr().cast_mut().cast(), iov_len: sqe_len(rest.len()) as usize };
+        self.header.msg_iov = &raw mut self.part;
+        self.header.msg_iovlen = 1;
+        // The descriptors are out with the first byte.
+        let control = if self.sent == 0 { &mut self.control[..] } else { &mut [] };
+        self.header.msg_control = if control.is_empty() { std::ptr::null_mut() } else { control.as_mut_ptr().cast() };
+        self.header.msg_controllen = control.len() as _;
+        let entry = opcode::SendMsg::new(target_of(&self.fd), &raw const self.header);
+        Step::Submit(entry.flags(libc::MSG_NOSIGNAL as u32).build().into())
+    }
+}
+
+// SAFETY: the entry names `header`, which names `part` and `control`, and that the bytes of `buf`: all are owned by the op,
+// which stays in place until the completion is there (I1). The descriptors that `control` names are open as long (I3).
+unsafe impl<B: IoBuf> Op for SendRights<B> {
+    type Output = BufResult<usize, B>;
+
+    const NAME: &'static str = "sendmsg (descriptors)";
+    const CANCEL_ON_DROP: bool = false;
+
+    unsafe fn prepare(&mut self, _: &Driver) -> Step {
+        self.send_rest()
+    }
+
+    unsafe fn step(&mut self, completion: Completion) -> Step {
+        let errno = match completion.result() {
+            count @ 1.. => {
+                self.sent = (self.sent + count as usize).min(self.buf.len());
+                return if self.sent < self.buf.len() { self.send_rest() } else { Step::Done(completion) };
+            }
+            // A send of at least one byte does not answer 0; if it did, trying again could go on for ever.
+            0 => libc::EIO,
+            result => -result,
+        };
+        if matches!(errno, libc::EINTR | libc::EAGAIN) {
+            return self.send_rest();
+        }
+        // Before the first byte is out, what is wrong may be the descriptors: the stream is as it was.
+        let is_broken = self.sent > 0 || matches!(errno, libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN);
+        if let Some(fd) = self.fd.as_ref().filter(|_| is_broken) {
+            fd.latch_send_error(errno);
+        }
+        Step::Done(Completion::made_up(-errno))
+    }
+
+    unsafe fn complete(self, answer: Completion) -> Self::Output {
+        (answer.value().map(|_| self.sent), self.buf)
+    }
+
+    fn release(&mut self) {
+        self.fd = None;
+        self.descriptors = Vec::new();
+    }
+
+    fn bytes(&self) -> usize {
+        self.buf.len() + self.control.len()
+    }
+}
+
+impl<B: IoBuf> fmt::Debug for SendRights<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendRights").field("fd", &self.fd).field("sent", &self.sent).finish_non_exhaustive()
+    }
+}
