@@ -20,7 +20,7 @@
 //! | [`main`], [`test`], [`block_on`], [`Runtime`] | ways in |
 //! | [`spawn`], [`task`] | tasks |
 //! | [`select!`], [`join!`], [`try_join!`] | several futures at once |
-//! | [`net`] | TCP |
+//! | [`net`] | TCP, UDP |
 //! | [`time`] | sleeping, intervals, timeouts |
 //! | [`stream`] | generators; deadlines and a pace for streams |
 //! | [`sync`] | channels, locks and notification, for any executor |
@@ -43,10 +43,10 @@ mod future_ext;
 
 pub use crate::future_ext::{CancelAt, FutureExt, WithCancel};
 
-/// TCP sockets that lose nothing.
+/// Sockets that lose nothing.
 pub mod net {
-    pub use quoit_net::tcp;
-    pub use quoit_net::{Incoming, TcpListener, TcpStream, ToSocketAddrs, lookup_host};
+    pub use quoit_net::{Incoming, TcpListener, TcpStream, ToSocketAddrs, UdpSocket, lookup_host};
+    pub use quoit_net::{tcp, udp};
 }
 
 /// Channels, locks and notification: they work on any executor, and have tokio's names and semantics.

@@ -23,13 +23,16 @@
 
 mod accepting;
 mod addr;
+mod datagram;
 mod listening;
 mod stream;
 pub mod tcp;
+pub mod udp;
 mod waiters;
 
 pub use crate::addr::{ToSocketAddrs, lookup_host};
 pub use crate::tcp::{Incoming, TcpListener, TcpStream};
+pub use crate::udp::UdpSocket;
 
 /// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
 #[cfg(test)]

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub(crate) mod fates;
+pub(crate) mod udp;
 
 use std::future::{Future, poll_fn};
 use std::io::{self, Read, Write};

@@ -1,0 +1,218 @@
+//! What all datagram sockets share: a queue of received datagrams, and an order among those to be sent.
+
+mod receiving;
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, RecvBuf, fill, spare};
+use quoit_runtime::fd::SharedFd;
+use quoit_runtime::op::{
+    Connect, InFlight, Lane, Message, MessageSink, PollOnce, Rearm, RecvEnd, SendMsg, Traffic, submit_to,
+};
+use quoit_runtime::socket::{Address, RawAddress};
+use quoit_runtime::task::poll_budget;
+
+use crate::datagram::receiving::{Receiving, Want};
+use crate::waiters::Place;
+
+/// A datagram socket, and what it shares with its operations.
+#[derive(Debug)]
+pub(crate) struct Datagrams {
+    fd: SharedFd,
+    traffic: Traffic,
+    receiving: Receiving,
+    /// The order of what is sent.
+    sending: Lane,
+}
+
+/// What was received beside the bytes.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// How many bytes are in the buffer.
+    pub(crate) len: usize,
+    pub(crate) address: Address,
+    /// Whether bytes of it were cut off.
+    pub(crate) truncated: bool,
+    pub(crate) segment_bytes: Option<u16>,
+}
+
+/// How much one receive takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Portion {
+    /// One datagram.
+    One,
+    /// One datagram, which stays in the queue.
+    Peek,
+    /// What the kernel has put together of one sender's datagrams, as far as whole ones fit.
+    Several,
+}
+
+impl MessageSink for Datagrams {
+    fn received(&self, message: Message) {
+        self.receiving.received(message);
+    }
+
+    fn ended(self: Rc<Self>, end: RecvEnd) -> Rearm {
+        Receiving::ended(&self, end)
+    }
+}
+
+impl Datagrams {
+    pub(crate) fn new(fd: SharedFd, traffic: Traffic) -> Rc<Self> {
+        Rc::new(Self { fd, traffic, receiving: Receiving::default(), sending: Lane::new() })
+    }
+
+    pub(crate) fn fd(&self) -> &SharedFd {
+        &self.fd
+    }
+
+    /// A place for a future that is to wait for datagrams.
+    pub(crate) fn place(&self) -> Place<'_> {
+        self.receiving.place()
+    }
+
+    /// Whether the kernel puts several datagrams together, which takes larger buffers than the pool's.
+    pub(crate) fn set_coalesces(&self, coalesces: bool) {
+        self.receiving.set_coalesces(coalesces);
+    }
+
+    /// Receives into a buffer.
+    pub(crate) async fn receive<B: IoBufMut>(self: &Rc<Self>, mut buf: B, portion: Portion) -> BufResult<Received, B> {
+        let room = spare(&buf);
+        if room == 0 {
+            return (Err(no_room()), buf);
+        }
+        let place = self.place();
+        let result = poll_fn(|cx| {
+            let taken = ready!(Receiving::poll_next(self, cx, &place, Want::Room(room)));
+            Poll::Ready(taken.map(|mut taken| copy(taken.message(), &mut buf, portion, room)))
+        });
+        (result.await, buf)
+    }
+
+    /// The next datagram, in the buffer that it lies in.
+    pub(crate) fn poll_loan(
+        self: &Rc<Self>,
+        cx: &mut Context<'_>,
+        place: &Place<'_>,
+    ) -> Poll<io::Result<(RecvBuf, Address)>> {
+        let taken = ready!(Receiving::poll_next(self, cx, place, Want::Loans));
+        Poll::Ready(taken.map(|mut taken| {
+            let message = taken.message();
+            match message.as_mut().and_then(|whole| Some((usize::from(whole.segment_bytes?), whole))) {
+                Some((size, whole)) if whole.bytes.len() > size => (whole.bytes.split_to(size), whole.address.clone()),
+                _ => {
+                    let whole = message.take().expect("a message that was taken is there");
+                    (whole.bytes, whole.address)
+                }
+            }
+        }))
+    }
+
+    /// Somebody wants datagrams by the stream: from now on a multishot receive may feed the queue.
+    pub(crate) fn begin_loans(&self) {
+        self.receiving.begin_loans();
+    }
+
+    /// One such stream is gone.
+    pub(crate) fn end_loans(&self) {
+        self.receiving.end_loans();
+    }
+
+    /// Sends a datagram behind those that are being sent.
+    pub(crate) async fn send<B: IoBuf>(&self, buf: B, address: Option<RawAddress>) -> BufResult<usize, B> {
+        let op = SendMsg::new(self.fd.clone(), buf, address);
+        submit_to(self.fd.driver(), Some(&self.sending), op).await
+    }
+
+    /// Connects, behind the datagrams that are being sent.
+    pub(crate) async fn connect(&self, address: RawAddress) -> io::Result<()> {
+        let op = Connect::new(self.fd.clone(), address);
+        submit_to(self.fd.driver(), Some(&self.sending), op).await
+    }
+
+    /// Waits until there is a datagram or an error to be received.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        let place = self.place();
+        let mut polling: Option<InFlight<PollOnce>> = None;
+        poll_fn(|cx| {
+            ready!(poll_budget(cx));
+            if self.receiving.has_something() {
+                return Poll::Ready(Ok(()));
+            }
+            self.fd.driver().assert_running("readable");
+            // A receive that is in flight brings it into the queue.
+            place.wait(cx);
+            if self.receiving.is_armed() {
+                return Poll::Pending;
+            }
+            let poll =
+                polling.get_or_insert_with(|| submit_to(self.fd.driver(), None, PollOnce::readable(self.fd.clone())));
+            let ready = ready!(Pin::new(poll).poll(cx));
+            polling = None;
+            Poll::Ready(ready.map(drop))
+        })
+        .await
+    }
+
+    /// Waits until the kernel has room for a datagram.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        submit_to(self.fd.driver(), None, PollOnce::writable(self.fd.clone())).await.map(drop)
+    }
+
+    /// The handle of the socket is gone: nothing is received any more, and what is being sent goes out.
+    pub(crate) fn abandon(&self) {
+        self.receiving.close();
+        if let Some(driver) = self.fd.bound_driver() {
+            driver.finish_later(&self.sending);
+        }
+    }
+
+    /// The handle of the socket is about to go: waits until what is being sent has gone out.
+    pub(crate) async fn finish(&self) -> io::Result<()> {
+        self.receiving.close();
+        match self.fd.bound_driver() {
+            Some(driver) => driver.finish(&self.sending).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Copies a message, or the datagram that it begins with, and takes it off if it is not to stay.
+fn copy<B: IoBufMut>(message: &mut Option<Message>, buf: &mut B, portion: Portion, room: usize) -> Received {
+    let whole = message.as_mut().expect("a message that was taken is there");
+    let segment_bytes = whole.segment_bytes;
+    let datagram = segment_bytes.map_or(usize::MAX, usize::from);
+    // As many as fit whole, or the first one cut.
+    let wanted = if portion == Portion::Several { (room / datagram).max(1).saturating_mul(datagram) } else { datagram };
+    let wanted = wanted.min(whole.bytes.len());
+    let is_rest = wanted == whole.bytes.len();
+    let received = Received {
+        len: fill(buf, &whole.bytes[..wanted]),
+        address: whole.address.clone(),
+        truncated: wanted > room || (is_rest && whole.bytes.is_truncated()),
+        segment_bytes: segment_bytes.filter(|size| wanted > usize::from(*size)),
+    };
+    match portion {
+        Portion::Peek => {}
+        _ if is_rest => *message = None,
+        _ => whole.bytes.advance(wanted),
+    }
+    received
+}
+
+/// The count of bytes, where all of a datagram is there.
+pub(crate) fn whole(received: &Received) -> io::Result<usize> {
+    if received.truncated { Err(io::Error::from_raw_os_error(EMSGSIZE)) } else { Ok(received.len) }
+}
+
+fn no_room() -> io::Error {
+    let text = "the buffer has no room for a datagram: give a Vec a capacity beyond its length";
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+const EMSGSIZE: i32 = 90;
