@@ -20,7 +20,7 @@
 //! | [`main`], [`test`], [`block_on`], [`Runtime`] | ways in |
 //! | [`spawn`], [`task`] | tasks |
 //! | [`select!`], [`join!`], [`try_join!`] | several futures at once |
-//! | [`net`] | TCP, UDP |
+//! | [`net`] | TCP, UDP, Unix sockets |
 //! | [`time`] | sleeping, intervals, timeouts |
 //! | [`stream`] | generators; deadlines and a pace for streams |
 //! | [`sync`] | channels, locks and notification, for any executor |
@@ -45,8 +45,8 @@ pub use crate::future_ext::{CancelAt, FutureExt, WithCancel};
 
 /// Sockets that lose nothing.
 pub mod net {
-    pub use quoit_net::{Incoming, TcpListener, TcpStream, ToSocketAddrs, UdpSocket, lookup_host};
-    pub use quoit_net::{tcp, udp};
+    pub use quoit_net::{Incoming, TcpListener, TcpStream, ToSocketAddrs, UdpSocket, UnixDatagram, lookup_host};
+    pub use quoit_net::{tcp, udp, unix};
 }
 
 /// Channels, locks and notification: they work on any executor, and have tokio's names and semantics.

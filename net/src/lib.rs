@@ -28,11 +28,13 @@ mod listening;
 mod stream;
 pub mod tcp;
 pub mod udp;
+pub mod unix;
 mod waiters;
 
 pub use crate::addr::{ToSocketAddrs, lookup_host};
 pub use crate::tcp::{Incoming, TcpListener, TcpStream};
 pub use crate::udp::UdpSocket;
+pub use crate::unix::UnixDatagram;
 
 /// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! What all datagram sockets share: a queue of received datagrams, and an order among those to be sent.
 
+mod loans;
 mod receiving;
 
 use std::future::poll_fn;
 use std::io;
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -11,13 +13,15 @@ use std::task::{Context, Poll, ready};
 use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, RecvBuf, fill, spare};
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{
-    Connect, InFlight, Lane, Message, MessageSink, PollOnce, Rearm, RecvEnd, SendMsg, Traffic, submit_to,
+    self, Connect, InFlight, Lane, Message, MessageSink, PollOnce, Rearm, RecvEnd, SendMsg, Traffic, submit_to,
 };
 use quoit_runtime::socket::{Address, RawAddress};
 use quoit_runtime::task::poll_budget;
 
-use crate::datagram::receiving::{Receiving, Want};
+use crate::datagram::receiving::{Receiving, Taken, Want};
 use crate::waiters::Place;
+
+pub(crate) use crate::datagram::loans::Loans;
 
 /// A datagram socket, and what it shares with its operations.
 #[derive(Debug)]
@@ -30,7 +34,7 @@ pub(crate) struct Datagrams {
 }
 
 /// What was received beside the bytes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Received {
     /// How many bytes are in the buffer.
     pub(crate) len: usize,
@@ -89,19 +93,22 @@ impl Datagrams {
         let place = self.place();
         let result = poll_fn(|cx| {
             let taken = ready!(Receiving::poll_next(self, cx, &place, Want::Room(room)));
-            Poll::Ready(taken.map(|mut taken| copy(taken.message(), &mut buf, portion, room)))
+            Poll::Ready(taken.map(|taken| match taken {
+                Some(mut taken) => copy(taken.message(), &mut buf, portion, room),
+                None => Received::default(),
+            }))
         });
         (result.await, buf)
     }
 
-    /// The next datagram, in the buffer that it lies in.
+    /// The next datagram, in the buffer that it lies in; `None` when receiving was shut down.
     pub(crate) fn poll_loan(
         self: &Rc<Self>,
         cx: &mut Context<'_>,
         place: &Place<'_>,
-    ) -> Poll<io::Result<(RecvBuf, Address)>> {
+    ) -> Poll<Option<io::Result<(RecvBuf, Address)>>> {
         let taken = ready!(Receiving::poll_next(self, cx, place, Want::Loans));
-        Poll::Ready(taken.map(|mut taken| {
+        let loan = |mut taken: Taken<'_>| {
             let message = taken.message();
             match message.as_mut().and_then(|whole| Some((usize::from(whole.segment_bytes?), whole))) {
                 Some((size, whole)) if whole.bytes.len() > size => (whole.bytes.split_to(size), whole.address.clone()),
@@ -110,7 +117,8 @@ impl Datagrams {
                     (whole.bytes, whole.address)
                 }
             }
-        }))
+        };
+        Poll::Ready(taken.map(|taken| taken.map(loan)).transpose())
     }
 
     /// Somebody wants datagrams by the stream: from now on a multishot receive may feed the queue.
@@ -133,6 +141,16 @@ impl Datagrams {
     pub(crate) async fn connect(&self, address: RawAddress) -> io::Result<()> {
         let op = Connect::new(self.fd.clone(), address);
         submit_to(self.fd.driver(), Some(&self.sending), op).await
+    }
+
+    /// Shuts down a direction, or both; sending behind what is being sent.
+    pub(crate) async fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        if how != Shutdown::Write {
+            self.receiving.shut();
+        }
+        let op = op::Shutdown::new(self.fd.clone(), how);
+        let lane = (how != Shutdown::Read).then_some(&self.sending);
+        submit_to(self.fd.driver(), lane, op).await
     }
 
     /// Waits until there is a datagram or an error to be received.

@@ -33,6 +33,8 @@ pub(crate) struct Receiving {
     is_stopping: Cell<bool>,
     /// No receiver will come any more.
     is_closed: Cell<bool>,
+    /// We have shut down receiving.
+    is_shut: Cell<bool>,
     /// The runtime is gone.
     is_gone: Cell<bool>,
     /// The pool had no buffers for the last multishot receive: the next one does without.
@@ -108,7 +110,7 @@ impl Receiving {
 
     /// There is a datagram or an error.
     pub(crate) fn has_something(&self) -> bool {
-        self.is_gone.get() || !self.queue.borrow().is_empty()
+        self.is_gone.get() || self.is_shut.get() || !self.queue.borrow().is_empty()
     }
 
     /// A receive is in flight.
@@ -117,6 +119,14 @@ impl Receiving {
         let is_armed = armed.is_some();
         self.armed.set(armed);
         is_armed
+    }
+
+    /// We shut down receiving: the kernel would go on waiting for datagrams that cannot come.
+    pub(crate) fn shut(&self) {
+        self.is_shut.set(true);
+        let armed = self.armed.take();
+        drop(armed);
+        self.waiters.wake();
     }
 
     pub(crate) fn begin_loans(&self) {
@@ -131,22 +141,23 @@ impl Receiving {
         }
     }
 
-    /// The next message.
+    /// The next message; `None` when receiving was shut down.
     pub(crate) fn poll_next<'a>(
         owner: &'a Rc<Datagrams>,
         cx: &mut Context<'_>,
         place: &Place<'_>,
         want: Want,
-    ) -> Poll<io::Result<Taken<'a>>> {
+    ) -> Poll<io::Result<Option<Taken<'a>>>> {
         let this = &owner.receiving;
         ready!(poll_budget(cx));
         let first = this.queue.borrow_mut().pop_front();
         match first {
             Some(Arrival::Message(message)) => {
                 this.make_room(owner);
-                return Poll::Ready(Ok(Taken { of: this, message: Some(message) }));
+                return Poll::Ready(Ok(Some(Taken { of: this, message: Some(message) })));
             }
             Some(Arrival::Error(errno)) => return Poll::Ready(Err(io::Error::from_raw_os_error(errno))),
+            None if this.is_shut.get() => return Poll::Ready(Ok(None)),
             None => {}
         }
         if !this.is_gone.get() {
@@ -167,7 +178,7 @@ impl Receiving {
     /// Sees to it that a receive is in flight.
     fn arm(owner: &Rc<Datagrams>, want: Want) {
         let this = &owner.receiving;
-        if this.is_closed.get() {
+        if this.is_closed.get() || this.is_shut.get() {
             return;
         }
         if let Want::Room(room) = want {
@@ -267,7 +278,7 @@ impl Receiving {
 
     /// Whether a multishot receive that has ended like this is to be armed again in its slot.
     fn goes_on(&self, owner: &Rc<Datagrams>, end: RecvEnd) -> bool {
-        if self.is_closed.get() || self.is_stopping.get() {
+        if self.is_closed.get() || self.is_shut.get() || self.is_stopping.get() {
             return false;
         }
         match end {

@@ -3,6 +3,7 @@
 
 pub(crate) mod fates;
 pub(crate) mod udp;
+pub(crate) mod unix;
 
 use std::future::{Future, poll_fn};
 use std::io::{self, Read, Write};

@@ -1,9 +1,14 @@
 //! Sending one datagram.
+//!
+//! The kernel is never left to wait for room by itself: it may have read the bytes before it finds that there is none, and
+//! goes on behind them when it tries again, so that an empty datagram or the wrong half of one is sent. So it is told not to
+//! wait, and everything begins anew after a poll. Where that says that there is room, and there is none (as for a Unix
+//! socket that is not connected to the one whose queue is full), pauses follow that grow.
 #![allow(unsafe_code, reason = "ops answer for the memory that they name")]
 
 use std::fmt;
 
-use io_uring::opcode;
+use io_uring::{opcode, types};
 
 use crate::buf::{BufResult, IoBuf, sqe_len};
 use crate::fd::SharedFd;
@@ -24,23 +29,58 @@ pub struct SendMsg<B: IoBuf> {
     part: libc::iovec,
     /// Names `part` and `address`; read by the kernel when the entry is submitted.
     header: libc::msghdr,
+    phase: Phase,
+    /// How often there was no room.
+    refusals: u32,
+    /// How long the pause is; read by the kernel when the entry is submitted.
+    pause: types::Timespec,
+}
+
+/// Which entry is with the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Send,
+    Poll,
+    Pause,
 }
 
 impl<B: IoBuf> SendMsg<B> {
     /// Sends to an address, or to the one that the socket is connected to.
     pub fn new(fd: SharedFd, buf: B, address: Option<RawAddress>) -> Self {
         let part = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        Self { fd: Some(fd), buf, address, part, header: empty_header() }
+        Self {
+            fd: Some(fd),
+            buf,
+            address,
+            part,
+            header: empty_header(),
+            phase: Phase::Send,
+            refusals: 0,
+            pause: types::Timespec::new(),
+        }
     }
 
-    fn entry(&self) -> Step {
-        let entry = opcode::SendMsg::new(target_of(&self.fd), &raw const self.header);
-        Step::Submit(entry.flags(libc::MSG_NOSIGNAL as u32).build().into())
+    fn enter(&mut self, phase: Phase) -> Step {
+        self.phase = phase;
+        let fd = target_of(&self.fd);
+        let entry = match phase {
+            Phase::Send => {
+                let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+                opcode::SendMsg::new(fd, &raw const self.header).flags(flags as u32).build()
+            }
+            Phase::Poll => opcode::PollAdd::new(fd, libc::POLLOUT as u32).build(),
+            Phase::Pause => {
+                let pause_ms = (1 << (self.refusals - 2).min(10)).min(LONGEST_PAUSE_MS);
+                self.pause = types::Timespec::new().nsec(pause_ms * 1_000_000);
+                opcode::Timeout::new(&raw const self.pause).build()
+            }
+        };
+        Step::Submit(entry.into())
     }
 }
 
-// SAFETY: the entry names `header`, which names `part` and `address`, and that the bytes of `buf`: all are owned by the op,
-// which stays in place until the completion is there (I1).
+// SAFETY: the entry names `pause`, or `header`, which names `part` and `address`, and that the bytes of `buf`: all are owned by
+// the op, which stays in place until the completion is there (I1).
 unsafe impl<B: IoBuf> Op for SendMsg<B> {
     type Output = BufResult<usize, B>;
 
@@ -58,12 +98,18 @@ unsafe impl<B: IoBuf> Op for SendMsg<B> {
             self.header.msg_name = address.as_ptr().cast_mut().cast();
             self.header.msg_namelen = address.len();
         }
-        self.entry()
+        self.enter(Phase::Send)
     }
 
     unsafe fn step(&mut self, completion: Completion) -> Step {
-        match -completion.result() {
-            libc::EINTR | libc::EAGAIN => self.entry(),
+        match (self.phase, -completion.result()) {
+            (phase, libc::EINTR) => self.enter(phase),
+            (Phase::Send, libc::EAGAIN) => {
+                self.refusals += 1;
+                self.enter(Phase::Poll)
+            }
+            (Phase::Poll, ..=0) if self.refusals > 1 => self.enter(Phase::Pause),
+            (Phase::Poll, ..=0) | (Phase::Pause, libc::ETIME) => self.enter(Phase::Send),
             _ => Step::Done(completion),
         }
     }
@@ -86,3 +132,5 @@ impl<B: IoBuf> fmt::Debug for SendMsg<B> {
         f.debug_struct("SendMsg").field("fd", &self.fd).finish_non_exhaustive()
     }
 }
+
+const LONGEST_PAUSE_MS: u32 = 50;

@@ -1,4 +1,6 @@
 //! Sending bytes on a Unix stream, with descriptors.
+//!
+//! The kernel is never left to wait for room by itself: before Linux 6.5 it forgets where the descriptors are named.
 #![allow(unsafe_code, reason = "ops answer for the memory that they name")]
 
 use std::fmt;
@@ -26,6 +28,8 @@ pub struct SendRights<B: IoBuf> {
     /// Names `part`, and `control` until the first bytes are out; read by the kernel when the entry is submitted.
     header: libc::msghdr,
     sent: usize,
+    /// It waits for room.
+    is_polling: bool,
 }
 
 impl<B: IoBuf> SendRights<B> {
@@ -36,7 +40,7 @@ impl<B: IoBuf> SendRights<B> {
             _ => rights(descriptors.iter().map(AsRawFd::as_raw_fd)),
         };
         let part = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        Self { fd: Some(fd), buf, descriptors, control, part, header: empty_header(), sent: 0 }
+        Self { fd: Some(fd), buf, descriptors, control, part, header: empty_header(), sent: 0, is_polling: false }
     }
 
     fn send_rest(&mut self) -> Step {
@@ -55,7 +59,7 @@ impl<B: IoBuf> SendRights<B> {
         self.header.msg_control = if control.is_empty() { std::ptr::null_mut() } else { control.as_mut_ptr().cast() };
         self.header.msg_controllen = control.len() as _;
         let entry = opcode::SendMsg::new(target_of(&self.fd), &raw const self.header);
-        Step::Submit(entry.flags(libc::MSG_NOSIGNAL as u32).build().into())
+        Step::Submit(entry.flags((libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) as u32).build().into())
     }
 }
 
@@ -73,6 +77,10 @@ unsafe impl<B: IoBuf> Op for SendRights<B> {
 
     unsafe fn step(&mut self, completion: Completion) -> Step {
         let errno = match completion.result() {
+            0.. if self.is_polling => {
+                self.is_polling = false;
+                return self.send_rest();
+            }
             count @ 1.. => {
                 self.sent = (self.sent + count as usize).min(self.buf.len());
                 return if self.sent < self.buf.len() { self.send_rest() } else { Step::Done(completion) };
@@ -81,8 +89,17 @@ unsafe impl<B: IoBuf> Op for SendRights<B> {
             0 => libc::EIO,
             result => -result,
         };
-        if matches!(errno, libc::EINTR | libc::EAGAIN) {
-            return self.send_rest();
+        match errno {
+            libc::EAGAIN if !self.is_polling => {
+                self.is_polling = true;
+                let entry = opcode::PollAdd::new(target_of(&self.fd), libc::POLLOUT as u32);
+                return Step::Submit(entry.build().into());
+            }
+            libc::EINTR | libc::EAGAIN => {
+                self.is_polling = false;
+                return self.send_rest();
+            }
+            _ => {}
         }
         // Before the first byte is out, what is wrong may be the descriptors: the stream is as it was.
         let is_broken = self.sent > 0 || matches!(errno, libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN);
