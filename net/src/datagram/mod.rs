@@ -3,7 +3,6 @@
 mod loans;
 mod receiving;
 
-use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
@@ -11,6 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, RecvBuf, fill, spare};
+use quoit_runtime::cancel_scope::stoppable;
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{
     self, Connect, InFlight, Lane, Message, MessageSink, PollOnce, Rearm, RecvEnd, SendMsg, Traffic, submit_to,
@@ -91,7 +91,7 @@ impl Datagrams {
             return (Err(no_room()), buf);
         }
         let place = self.place();
-        let result = poll_fn(|cx| {
+        let result = stoppable(|cx| {
             let taken = ready!(Receiving::poll_next(self, cx, &place, Want::Room(room)));
             Poll::Ready(taken.map(|taken| match taken {
                 Some(mut taken) => copy(taken.message(), &mut buf, portion, room),
@@ -106,7 +106,7 @@ impl Datagrams {
         self: &Rc<Self>,
         cx: &mut Context<'_>,
         place: &Place<'_>,
-    ) -> Poll<Option<io::Result<(RecvBuf, Address)>>> {
+    ) -> Poll<io::Result<Option<(RecvBuf, Address)>>> {
         let taken = ready!(Receiving::poll_next(self, cx, place, Want::Loans));
         let loan = |mut taken: Taken<'_>| {
             let message = taken.message();
@@ -118,7 +118,7 @@ impl Datagrams {
                 }
             }
         };
-        Poll::Ready(taken.map(|taken| taken.map(loan)).transpose())
+        Poll::Ready(taken.map(|taken| taken.map(loan)))
     }
 
     /// Somebody wants datagrams by the stream: from now on a multishot receive may feed the queue.
@@ -157,7 +157,7 @@ impl Datagrams {
     pub(crate) async fn readable(&self) -> io::Result<()> {
         let place = self.place();
         let mut polling: Option<InFlight<PollOnce>> = None;
-        poll_fn(|cx| {
+        stoppable(|cx| {
             ready!(poll_budget(cx));
             if self.receiving.has_something() {
                 return Poll::Ready(Ok(()));

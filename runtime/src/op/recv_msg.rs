@@ -60,6 +60,7 @@ unsafe impl Op for RecvMsg {
     type Output = io::Result<()>;
 
     const NAME: &'static str = "recvmsg";
+    const STOPPABLE: bool = false;
 
     unsafe fn prepare(&mut self, _: &Driver) -> Step {
         let (pointer, room) = target(&mut self.buf);

@@ -47,6 +47,7 @@ unsafe impl Op for RecvMsgMulti {
     type Output = io::Result<()>;
 
     const NAME: &'static str = "recvmsg (multishot)";
+    const STOPPABLE: bool = false;
 
     unsafe fn prepare(&mut self, driver: &Driver) -> Step {
         match driver.pool() {

@@ -101,8 +101,13 @@ unsafe impl<B: IoBuf> Op for SendRights<B> {
             }
             _ => {}
         }
-        // Before the first byte is out, what is wrong may be the descriptors: the stream is as it was.
-        let is_broken = self.sent > 0 || matches!(errno, libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN);
+        let is_broken = match errno {
+            // One that was cut has told who waits for it how much is out; where nobody waits, nobody could go on from there.
+            libc::ECANCELED => self.sent > 0 && !completion.is_wanted(),
+            libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN => true,
+            // Before the first byte is out, what is wrong may be the descriptors: the stream is as it was.
+            _ => self.sent > 0,
+        };
         if let Some(fd) = self.fd.as_ref().filter(|_| is_broken) {
             fd.latch_send_error(errno);
         }
@@ -110,7 +115,7 @@ unsafe impl<B: IoBuf> Op for SendRights<B> {
     }
 
     unsafe fn complete(self, answer: Completion) -> Self::Output {
-        (answer.value().map(|_| self.sent), self.buf)
+        (answer.transferred(self.sent), self.buf)
     }
 
     fn release(&mut self) {
