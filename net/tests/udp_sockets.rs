@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::pin::pin;
 
 use common::udp::{any_recv, socket_and_peer, test};
-use common::{PATIENCE, arena_of, arena_with, end, poll_once, run, soon};
+use common::{PATIENCE, arena, arena_of, arena_with, end, poll_once, run, soon};
 use futures_util::StreamExt;
 use quoit_net::UdpSocket;
 use quoit_runtime::task::yield_now;
@@ -59,33 +59,36 @@ fn what_is_sent_in_segments_arrives_as_datagrams_and_together_where_that_is_aske
 
 #[test]
 fn options_are_what_they_were_set_to() {
-    let v4 = UdpSocket::new_v4().unwrap();
-    for on in [true, false] {
-        v4.set_broadcast(on).unwrap();
-        v4.set_multicast_loop_v4(on).unwrap();
-        assert_eq!((v4.broadcast().unwrap(), v4.multicast_loop_v4().unwrap()), (on, on));
-    }
-    v4.set_multicast_ttl_v4(7).unwrap();
-    v4.set_tos_v4(0x10).unwrap();
-    v4.set_ttl(33).unwrap();
-    v4.set_multicast_interface_v4(Ipv4Addr::LOCALHOST).unwrap();
-    let (ttl, tos) = (v4.multicast_ttl_v4().unwrap(), v4.tos_v4().unwrap());
-    assert_eq!((ttl, tos, v4.ttl().unwrap()), (7, 0x10, 33));
-    assert_eq!(v4.multicast_interface_v4().unwrap(), Ipv4Addr::LOCALHOST);
-    v4.set_recv_buffer_size(20_000).unwrap();
-    v4.set_send_buffer_size(30_000).unwrap();
-    assert_eq!((v4.recv_buffer_size().unwrap(), v4.send_buffer_size().unwrap()), (40_000, 60_000));
-    assert!(v4.take_error().unwrap().is_none());
-    let v6 = UdpSocket::new_v6().unwrap();
-    v6.set_multicast_loop_v6(false).unwrap();
-    v6.set_multicast_hops_v6(9).unwrap();
-    v6.set_multicast_interface_v6(1).unwrap();
-    assert_eq!((v6.multicast_loop_v6().unwrap(), v6.multicast_hops_v6().unwrap()), (false, 9));
-    assert_eq!(v6.multicast_interface_v6().unwrap(), 1);
-    v6.set_only_v6(true).unwrap();
-    v6.bind_to((Ipv6Addr::LOCALHOST, 0).into()).unwrap();
-    // For IPv6 only: the port is free for IPv4.
-    v4.bind_to((Ipv4Addr::LOCALHOST, v6.local_addr().unwrap().port()).into()).unwrap();
+    // Without a runtime's help, but alone in the process.
+    arena(|_| {
+        let v4 = UdpSocket::new_v4().unwrap();
+        for on in [true, false] {
+            v4.set_broadcast(on).unwrap();
+            v4.set_multicast_loop_v4(on).unwrap();
+            assert_eq!((v4.broadcast().unwrap(), v4.multicast_loop_v4().unwrap()), (on, on));
+        }
+        v4.set_multicast_ttl_v4(7).unwrap();
+        v4.set_tos_v4(0x10).unwrap();
+        v4.set_ttl(33).unwrap();
+        v4.set_multicast_interface_v4(Ipv4Addr::LOCALHOST).unwrap();
+        let (ttl, tos) = (v4.multicast_ttl_v4().unwrap(), v4.tos_v4().unwrap());
+        assert_eq!((ttl, tos, v4.ttl().unwrap()), (7, 0x10, 33));
+        assert_eq!(v4.multicast_interface_v4().unwrap(), Ipv4Addr::LOCALHOST);
+        v4.set_recv_buffer_size(20_000).unwrap();
+        v4.set_send_buffer_size(30_000).unwrap();
+        assert_eq!((v4.recv_buffer_size().unwrap(), v4.send_buffer_size().unwrap()), (40_000, 60_000));
+        assert!(v4.take_error().unwrap().is_none());
+        let v6 = UdpSocket::new_v6().unwrap();
+        v6.set_multicast_loop_v6(false).unwrap();
+        v6.set_multicast_hops_v6(9).unwrap();
+        v6.set_multicast_interface_v6(1).unwrap();
+        assert_eq!((v6.multicast_loop_v6().unwrap(), v6.multicast_hops_v6().unwrap()), (false, 9));
+        assert_eq!(v6.multicast_interface_v6().unwrap(), 1);
+        v6.set_only_v6(true).unwrap();
+        v6.bind_to((Ipv6Addr::LOCALHOST, 0).into()).unwrap();
+        // For IPv6 only: the port is free for IPv4.
+        v4.bind_to((Ipv4Addr::LOCALHOST, v6.local_addr().unwrap().port()).into()).unwrap();
+    });
 }
 
 #[test]
