@@ -45,8 +45,8 @@ pub use crate::future_ext::{CancelAt, FutureExt, WithCancel};
 
 /// Sockets that lose nothing.
 pub mod net {
-    pub use quoit_net::{Incoming, TcpListener, TcpStream, ToSocketAddrs, UdpSocket, UnixDatagram, lookup_host};
-    pub use quoit_net::{tcp, udp, unix};
+    pub use quoit_net::{Incoming, Listener, TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram};
+    pub use quoit_net::{ToSocketAddrs, lookup_host, serve, tcp, udp, unix};
 }
 
 /// Channels, locks and notification: they work on any executor, and have tokio's names and semantics.

@@ -1,9 +1,10 @@
 //! `with_cancel`, `cancel_after`, `cancel_at`: I/O that is asked to stop gives its true answer and its buffer.
 
+mod arena;
+
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpListener as StdListener, TcpStream as StdStream};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -16,48 +17,9 @@ use quoit::net::{TcpListener, TcpStream};
 use quoit::sync::CancellationToken;
 use quoit::task::yield_now;
 use quoit::time::{Instant, sleep};
-use quoit::{FutureExt as _, Runtime, is_cancelled, transferred};
-use quoit_testkit::{FdCount, QuarantineAlloc};
+use quoit::{FutureExt as _, is_cancelled, transferred};
 
-#[global_allocator]
-static ALLOC: QuarantineAlloc = QuarantineAlloc::new();
-
-/// Runs a test; afterwards nothing is in flight, held, or written to after it was freed.
-fn arena<F: Future>(body: impl FnOnce() -> F) {
-    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _alone = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let fds = FdCount::now();
-    let runtime = Runtime::new().expect("a ring");
-    runtime.block_on(async {
-        body().timeout(Duration::from_secs(30)).await.expect("it hangs");
-        let busy = || {
-            let metrics = quoit::metrics();
-            metrics.in_flight + metrics.operations + metrics.tasks > 0
-        };
-        let mut turns = 0;
-        while busy() && turns < 100_000 {
-            turns += 1;
-            yield_now().await;
-        }
-    });
-    let metrics = runtime.metrics();
-    let held = (metrics.in_flight, metrics.operations, metrics.tasks, metrics.timers, metrics.buffers_lent);
-    assert_eq!(held, (0, 0, 0, 0, 0), "{metrics:?}");
-    let report = runtime.shutdown(Duration::from_secs(5));
-    assert!(report.is_clean(), "{report}");
-    fds.assert_same();
-    ALLOC.assert_clean();
-}
-
-/// A stream of ours, and its peer of std.
-fn pair() -> (TcpStream, StdStream) {
-    let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    let near = StdStream::connect(listener.local_addr().expect("bound")).expect("loopback");
-    let (far, _) = listener.accept().expect("connected just above");
-    far.set_read_timeout(Some(Duration::from_secs(10))).expect("an option");
-    far.set_write_timeout(Some(Duration::from_secs(10))).expect("an option");
-    (TcpStream::from_std(near).expect("a socket"), far)
-}
+use arena::{arena, pair, some_turns};
 
 /// Polls once what has to wait.
 async fn poll_pending<F: Future>(mut future: Pin<&mut F>) {
@@ -67,13 +29,6 @@ async fn poll_pending<F: Future>(mut future: Pin<&mut F>) {
 
 /// More than the socket buffers of both ends take.
 const MUCH: usize = 32 << 20;
-
-/// Lets the runtime turn until what is under way is with the kernel.
-async fn some_turns() {
-    for _ in 0..8 {
-        yield_now().await;
-    }
-}
 
 #[test]
 fn a_read_that_a_token_stops_gives_its_buffer_back_and_the_stream_goes_on() {

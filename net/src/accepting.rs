@@ -269,10 +269,15 @@ impl Cause {
             0 | ECONNABORTED | EPERM | EPROTO | ENONET | ENOPROTOOPT | ENETDOWN | ENETUNREACH | EHOSTDOWN
             | EHOSTUNREACH | ETIMEDOUT => Self::Nothing,
             ECANCELED => Self::Cancelled,
-            EMFILE | ENFILE | ENOBUFS | ENOMEM => Self::Shortage,
+            _ if is_shortage(errno) => Self::Shortage,
             _ => Self::Fatal,
         }
     }
+}
+
+/// No descriptors or no memory left: an error that passes.
+pub(crate) fn is_shortage(errno: i32) -> bool {
+    matches!(errno, EMFILE | ENFILE | ENOBUFS | ENOMEM)
 }
 
 const EPERM: i32 = 1;

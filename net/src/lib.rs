@@ -25,6 +25,7 @@ mod accepting;
 mod addr;
 mod datagram;
 mod listening;
+mod serve;
 mod stream;
 pub mod tcp;
 pub mod udp;
@@ -32,7 +33,8 @@ pub mod unix;
 mod waiters;
 
 pub use crate::addr::{ToSocketAddrs, lookup_host};
-pub use crate::tcp::{Incoming, TcpListener, TcpStream};
+pub use crate::serve::{Listener, serve};
+pub use crate::tcp::{Incoming, TcpListener, TcpSocket, TcpStream};
 pub use crate::udp::UdpSocket;
 pub use crate::unix::UnixDatagram;
 

@@ -59,6 +59,8 @@ pub struct CancelScope {
 pub(crate) struct Scope {
     /// Who cancelled it, once somebody has.
     stop: Cell<Option<Stop>>,
+    /// Writes go on, also new ones: only what waits for others is asked to stop.
+    spares_writes: Cell<bool>,
     /// The waker by which the scope is polled.
     waker: Cell<Option<Waker>>,
     /// Those inside that have a waker of their own.
@@ -68,8 +70,7 @@ pub(crate) struct Scope {
 impl CancelScope {
     /// A scope that is not cancelled.
     pub fn new() -> Self {
-        let scope = Scope { stop: Cell::new(None), waker: Cell::new(None), seats: Seats::default() };
-        Self { scope: Rc::new(scope), watch: Watch::default() }
+        Self { scope: Rc::new(Scope::new()), watch: Watch::default() }
     }
 
     /// Whether it was cancelled.
@@ -79,18 +80,17 @@ impl CancelScope {
 
     /// Asks what is inside to stop: at the next [`poll`](Self::poll), which is the caller's to make. The first call counts.
     pub fn cancel(&self, stop: Stop) {
-        if !self.is_cancelled() {
-            self.scope.stop.set(Some(stop));
-            self.scope.seats.wake();
+        if !self.is_cancelled() || self.scope.spares_writes.get() {
+            self.scope.cancel(stop, false);
         }
     }
 
     /// Polls something inside of the scope. In a scope that is cancelled, this one is, too.
     pub fn poll<T>(&mut self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
         if !self.is_cancelled()
-            && let Some(stop) = self.watch.look(cx)
+            && let Some((stop, spares_writes)) = self.watch.look_around(cx)
         {
-            self.cancel(stop);
+            self.scope.cancel(stop, spares_writes);
         }
         self.scope.polled_by(cx.waker());
         let before = enter(Some(Rc::clone(&self.scope)));
@@ -112,6 +112,21 @@ impl fmt::Debug for CancelScope {
 }
 
 impl Scope {
+    fn new() -> Self {
+        Self { stop: Cell::new(None), spares_writes: Cell::new(false), waker: Cell::new(None), seats: Seats::default() }
+    }
+
+    fn cancel(&self, stop: Stop, spares_writes: bool) {
+        self.stop.set(Some(stop));
+        self.spares_writes.set(spares_writes);
+        self.seats.wake();
+    }
+
+    /// Who asks this kind of operation to stop.
+    fn stop_of(&self, is_write: bool) -> Option<Stop> {
+        self.stop.get().filter(|_| !is_write || !self.spares_writes.get())
+    }
+
     /// Takes note of who polls it now.
     fn polled_by(&self, waker: &Waker) {
         match self.waker.take() {
@@ -129,6 +144,41 @@ impl Scope {
         let answer = known.as_ref().is_some_and(|known| known.will_wake(waker));
         self.waker.set(known);
         answer
+    }
+}
+
+/// A scope around many tasks, for a server that ends gracefully: cancelled, it asks what waits for others (receives, accepts) to
+/// stop, and spares writes. So who has a request in hand can still answer it.
+#[derive(Clone)]
+pub struct GracefulScope(Rc<Scope>);
+
+impl GracefulScope {
+    /// A scope that is not cancelled.
+    pub fn new() -> Self {
+        Self(Rc::new(Scope::new()))
+    }
+
+    /// Asks the tasks to come to an end, and wakes them.
+    pub fn cancel(&self) {
+        self.0.cancel(Stop::Token, true);
+    }
+
+    /// Polls a part of it inside of it, by way of a scope of that part's own.
+    pub fn poll<T>(&self, own: &mut CancelScope, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        let _leave = Leave { before: enter(Some(Rc::clone(&self.0))) };
+        own.poll(cx, poll)
+    }
+}
+
+impl Default for GracefulScope {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for GracefulScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GracefulScope").field("stop", &self.0.stop.get()).finish_non_exhaustive()
     }
 }
 
@@ -158,9 +208,9 @@ fn current() -> Option<Rc<Scope>> {
     .flatten()
 }
 
-/// Whether, and by whom, the current scope was cancelled: then nothing begins in it.
-pub(crate) fn stop_now() -> Option<Stop> {
-    current()?.stop.get()
+/// Whether, and by whom, the current scope was cancelled: then nothing (or nothing but writes) begins in it.
+pub(crate) fn stop_now(is_write: bool) -> Option<Stop> {
+    current()?.stop_of(is_write)
 }
 
 /// Whether something may begin in the current scope.
@@ -169,7 +219,7 @@ pub(crate) fn stop_now() -> Option<Stop> {
 ///
 /// The error of a scope that was cancelled.
 pub fn check() -> io::Result<()> {
-    stop_now().map_or(Ok(()), |stop| Err(stop.error(0)))
+    stop_now(false).map_or(Ok(()), |stop| Err(stop.error(0)))
 }
 
 /// A wait that a scope can end: for what is no operation of its own, such as a look into a socket's queue. Each poll that
@@ -196,7 +246,7 @@ impl Wait {
         }
         let mut answer = poll(cx);
         if answer.is_pending()
-            && let Some(stop) = self.watch.look(cx)
+            && let Some(stop) = self.watch.look(cx, false)
         {
             answer = Poll::Ready(Err(stop.error(0)));
         }

@@ -112,6 +112,33 @@ impl SharedFd {
         socket::keep_alive(self.as_fd())
     }
 
+    /// `SO_REUSEADDR`.
+    ///
+    /// # Errors
+    ///
+    /// As [`no_delay`](Self::no_delay).
+    pub fn reuse_address(&self) -> io::Result<bool> {
+        socket::reuse_address(self.as_fd())
+    }
+
+    /// `SO_REUSEPORT`.
+    ///
+    /// # Errors
+    ///
+    /// As [`no_delay`](Self::no_delay).
+    pub fn reuse_port(&self) -> io::Result<bool> {
+        socket::reuse_port(self.as_fd())
+    }
+
+    /// `IPV6_V6ONLY`.
+    ///
+    /// # Errors
+    ///
+    /// As [`no_delay`](Self::no_delay).
+    pub fn only_v6(&self) -> io::Result<bool> {
+        socket::only_v6(self.as_fd())
+    }
+
     /// `SO_LINGER`.
     ///
     /// # Errors

@@ -85,9 +85,21 @@ impl TcpListener {
     fn listen(address: SocketAddr) -> io::Result<Self> {
         let fd = SharedFd::tcp(address)?;
         fd.set_option(SocketOption::ReuseAddress(true))?;
+        if address.is_ipv6() {
+            // Whatever the system's default is, `[::]` takes connections by IPv4, too.
+            fd.set_option(SocketOption::OnlyV6(false))?;
+        }
         fd.bind(address)?;
         fd.listen(BACKLOG)?;
-        Ok(Self { core: ListenerSocket::from_fd(fd) })
+        Ok(Self::from_fd(fd))
+    }
+
+    pub(crate) fn from_fd(fd: SharedFd) -> Self {
+        Self { core: ListenerSocket::from_fd(fd) }
+    }
+
+    pub(crate) fn core(&self) -> &ListenerSocket {
+        &self.core
     }
 
     /// The next connection, and the address of its peer.
@@ -137,6 +149,33 @@ impl TcpListener {
     /// Those of [`close(2)`](https://man7.org/linux/man-pages/man2/close.2.html).
     pub async fn close(self) -> io::Result<()> {
         self.core.close().await
+    }
+
+    /// The most hops that a packet takes (`IP_TTL`, `IPV6_UNICAST_HOPS`); connections inherit it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`getsockopt(2)`](https://man7.org/linux/man-pages/man2/getsockopt.2.html).
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.core.fd().ttl()
+    }
+
+    /// Sets [`ttl`](Self::ttl).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`setsockopt(2)`](https://man7.org/linux/man-pages/man2/setsockopt.2.html).
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.core.fd().set_option(SocketOption::Ttl(ttl))
+    }
+
+    /// Whether connections by IPv4 are refused (`IPV6_V6ONLY`), for a listener of IPv6.
+    ///
+    /// # Errors
+    ///
+    /// As [`ttl`](Self::ttl).
+    pub fn only_v6(&self) -> io::Result<bool> {
+        self.core.fd().only_v6()
     }
 
     /// The address that it listens on, with the port that the system has picked for port 0.

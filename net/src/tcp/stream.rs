@@ -1,14 +1,20 @@
 //! The stream.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
 
 use quoit_runtime::cancel_scope::check;
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{Connect, submit_to};
+use quoit_runtime::timer::{Instant, Timer};
 
 use crate::addr::{ToSocketAddrs, resolve};
 use crate::stream::{StreamSocket, reading_methods, stream_conversions, whole_stream_methods, writing_methods};
+use crate::tcp::options::tcp_options;
 
 /// A TCP connection.
 ///
@@ -76,10 +82,39 @@ impl TcpStream {
         Err(last_error.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
     }
 
+    /// As [`connect`](Self::connect), but not longer than `limit` for everything: resolving the name and trying the
+    /// addresses.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` where the time is over first; else as [`connect`](Self::connect).
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn connect_timeout(address: impl ToSocketAddrs, limit: Duration) -> io::Result<Self> {
+        let mut deadline = Timer::new(Instant::now() + limit);
+        let mut connecting = pin!(Self::connect(address));
+        let too_late = || io::Error::new(io::ErrorKind::TimedOut, "no address has answered in time");
+        poll_fn(|cx| match connecting.as_mut().poll(cx) {
+            Poll::Pending => deadline.poll_elapsed(cx).map(|()| Err(too_late())),
+            connected => connected,
+        })
+        .await
+    }
+
     async fn connect_one(address: SocketAddr) -> io::Result<Self> {
         // In a scope that is cancelled not even a socket is made.
         check()?;
-        let fd = SharedFd::tcp(address)?;
+        Self::connect_socket(SharedFd::tcp(address)?, address).await
+    }
+
+    /// A socket whose connect is given up is dropped: the kernel goes on connecting it.
+    pub(crate) async fn connect_socket(fd: SharedFd, address: SocketAddr) -> io::Result<Self> {
         submit_to(fd.driver(), None, Connect::new(fd.clone(), address)).await?;
         Ok(Self::from_fd(fd))
     }
@@ -87,6 +122,7 @@ impl TcpStream {
     reading_methods!();
     writing_methods!();
     whole_stream_methods!(crate::tcp::halves);
+    tcp_options!();
 
     /// The address at this end.
     ///

@@ -76,12 +76,21 @@ struct Seat {
 impl Watch {
     /// Something was pending: whether the scope in which it was polled is cancelled. If that happens later, the waker is
     /// woken.
-    pub(crate) fn look(&mut self, cx: &mut Context<'_>) -> Option<Stop> {
+    pub(crate) fn look(&mut self, cx: &mut Context<'_>, is_write: bool) -> Option<Stop> {
+        self.look_by(cx, |scope| scope.stop_of(is_write))
+    }
+
+    /// The same for a scope inside of the current one: also whether that spares writes.
+    pub(super) fn look_around(&mut self, cx: &mut Context<'_>) -> Option<(Stop, bool)> {
+        self.look_by(cx, |scope| Some((scope.stop.get()?, scope.spares_writes.get())))
+    }
+
+    fn look_by<T>(&mut self, cx: &mut Context<'_>, stop_of: impl FnOnce(&Scope) -> Option<T>) -> Option<T> {
         let Some(scope) = current() else {
             self.seat = None;
             return None;
         };
-        let stop = scope.stop.get();
+        let stop = stop_of(&scope);
         if stop.is_some() || scope.is_polled_by(cx.waker()) {
             self.seat = None;
         } else if !self.sits(&scope, cx.waker()) {

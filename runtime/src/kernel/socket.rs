@@ -71,6 +71,10 @@ pub enum SocketOption {
     SendBufferSize(usize),
     /// `SO_REUSEADDR`.
     ReuseAddress(bool),
+    /// `SO_REUSEPORT`.
+    ReusePort(bool),
+    /// `IPV6_V6ONLY`.
+    OnlyV6(bool),
 }
 
 pub(crate) fn set_option(fd: BorrowedFd<'_>, option: SocketOption) -> io::Result<()> {
@@ -85,6 +89,8 @@ pub(crate) fn set_option(fd: BorrowedFd<'_>, option: SocketOption) -> io::Result
         SocketOption::RecvBufferSize(bytes) => socket.set_recv_buffer_size(bytes),
         SocketOption::SendBufferSize(bytes) => socket.set_send_buffer_size(bytes),
         SocketOption::ReuseAddress(on) => socket.set_reuse_address(on),
+        SocketOption::ReusePort(on) => socket.set_reuse_port(on),
+        SocketOption::OnlyV6(on) => socket.set_only_v6(on),
     }
 }
 
@@ -99,6 +105,18 @@ pub(crate) fn no_delay(fd: BorrowedFd<'_>) -> io::Result<bool> {
 pub(crate) fn keep_alive(fd: BorrowedFd<'_>) -> io::Result<Option<Duration>> {
     let socket = SockRef::from(&fd);
     if socket.keepalive()? { socket.tcp_keepalive_time().map(Some) } else { Ok(None) }
+}
+
+pub(crate) fn reuse_address(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    SockRef::from(&fd).reuse_address()
+}
+
+pub(crate) fn reuse_port(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    SockRef::from(&fd).reuse_port()
+}
+
+pub(crate) fn only_v6(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    SockRef::from(&fd).only_v6()
 }
 
 pub(crate) fn linger(fd: BorrowedFd<'_>) -> io::Result<Option<Duration>> {

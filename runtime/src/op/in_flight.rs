@@ -64,7 +64,7 @@ pub fn submit<T: Op>(op: T) -> InFlight<T> {
 /// Where the runtime is not running: nothing would ever complete the operation.
 pub fn submit_to<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) -> InFlight<T> {
     if T::STOPPABLE
-        && let Some(stop) = stop_now()
+        && let Some(stop) = stop_now(!T::CANCEL_ON_DROP)
     {
         return InFlight::refused(op, stop.answer());
     }
@@ -107,7 +107,7 @@ impl<T: Op> InFlight<T> {
         if T::STOPPABLE
             && poll.is_pending()
             && self.stop.is_none()
-            && let Some(stop) = self.watch.look(cx)
+            && let Some(stop) = self.watch.look(cx, !T::CANCEL_ON_DROP)
         {
             self.stop = Some(stop);
             driver.cancel(key);
