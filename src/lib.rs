@@ -21,6 +21,7 @@
 //! | [`spawn`], [`task`] | tasks |
 //! | [`select!`], [`join!`], [`try_join!`] | several futures at once |
 //! | [`net`] | TCP, UDP, Unix sockets |
+//! | [`io`] | traits for reading and writing, pipes, standard streams |
 //! | [`time`] | sleeping, intervals, timeouts |
 //! | [`stream`] | generators; deadlines and a pace for streams |
 //! | [`sync`] | channels, locks and notification, for any executor |
@@ -42,6 +43,15 @@ pub use quoit_runtime::{
 mod future_ext;
 
 pub use crate::future_ext::{CancelAt, FutureExt, WithCancel};
+
+/// Reading and writing by what a thing can do: traits with owned buffers, pipes, standard streams, any descriptor.
+pub mod io {
+    pub use quoit_runtime::io::{
+        AsyncFd, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, Chain, Interest, Lines,
+        PipeReader, PipeWriter, Ready, Split, Stderr, Stdin, Stdout, Take, copy, copy_bidirectional, pipe, stderr,
+        stdin, stdout,
+    };
+}
 
 /// Sockets that lose nothing.
 pub mod net {

@@ -30,7 +30,8 @@ mod stream;
 pub mod tcp;
 pub mod udp;
 pub mod unix;
-mod waiters;
+
+use quoit_runtime::waiters;
 
 pub use crate::addr::{ToSocketAddrs, lookup_host};
 pub use crate::serve::{Listener, serve};

@@ -11,7 +11,9 @@
 //! | [`cancel_scope`] | asking the operations inside a future to stop |
 //! | [`fd`] | a descriptor that stays open while an operation names it |
 //! | [`socket`] | what sockets do without an operation |
+//! | [`io`] | traits for reading and writing, pipes, standard streams, any descriptor |
 //! | [`timer`] | deadlines |
+//! | [`waiters`] | the tasks that wait for one thing |
 //! | [`blocking`] | threads for calls that block |
 //! | [`probe`] | what the machine supports |
 
@@ -30,6 +32,7 @@ mod driver;
 mod executor;
 pub mod fd;
 mod finish;
+pub mod io;
 mod kernel;
 mod metrics;
 pub mod op;
@@ -42,6 +45,7 @@ mod spawn;
 mod sys;
 pub mod task;
 pub mod timer;
+pub mod waiters;
 
 pub use crate::builder::Builder;
 pub use crate::kernel::choice::KernelKind;

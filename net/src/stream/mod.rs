@@ -12,6 +12,7 @@
 
 mod conversions;
 mod halves;
+mod io_traits;
 mod methods;
 mod receiving;
 
@@ -32,6 +33,7 @@ use crate::stream::receiving::{Receiver, Receiving};
 
 pub(crate) use crate::stream::conversions::stream_conversions;
 pub(crate) use crate::stream::halves::halves;
+pub(crate) use crate::stream::io_traits::{async_read, async_write, io_traits};
 pub(crate) use crate::stream::methods::{reading_methods, whole_stream_methods, writing_methods};
 
 /// A connected stream socket. Dropping it ends receiving at once, lets writes that have begun finish behind it, and closes.

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::stream::halves;
+use crate::stream::{halves, io_traits};
 use crate::tcp::TcpStream;
 
 halves!(TcpStream, SocketAddr);
+io_traits!(TcpStream);

@@ -7,6 +7,7 @@
 
 pub(crate) mod choice;
 mod epoll;
+pub(crate) mod file;
 pub(crate) mod probe;
 pub(crate) mod refusal;
 pub(crate) mod setup;

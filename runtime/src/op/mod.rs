@@ -17,6 +17,7 @@ mod message;
 mod nop;
 mod poll;
 mod read;
+mod read_next;
 mod recv;
 mod recv_msg;
 mod recv_msg_multi;
@@ -26,6 +27,7 @@ mod send_copy;
 mod send_msg;
 mod send_rights;
 mod shutdown;
+mod write;
 
 use std::mem::{align_of, size_of};
 use std::os::fd::AsRawFd;
@@ -48,6 +50,7 @@ pub use crate::op::message::{MOST_DESCRIPTORS, Message, MessageSink, Traffic};
 pub use crate::op::nop::Nop;
 pub use crate::op::poll::PollOnce;
 pub use crate::op::read::ReadAt;
+pub use crate::op::read_next::ReadNext;
 pub use crate::op::recv::Recv;
 pub use crate::op::recv_msg::RecvMsg;
 pub use crate::op::recv_msg_multi::RecvMsgMulti;
@@ -58,6 +61,7 @@ pub use crate::op::send_copy::send_now;
 pub use crate::op::send_msg::SendMsg;
 pub use crate::op::send_rights::SendRights;
 pub use crate::op::shutdown::Shutdown;
+pub use crate::op::write::Write;
 
 /// One operation: a value that owns all that the kernel will read or write for it.
 ///
@@ -145,6 +149,9 @@ pub unsafe trait Op: Sized + 'static {
 fn target_of(fd: &Option<SharedFd>) -> types::Fd {
     types::Fd(fd.as_ref().expect("an op has its descriptor until it has ended").as_raw_fd())
 }
+
+/// The offset that means: at the file's own position, and move it.
+const AT_POSITION: u64 = u64::MAX;
 
 /// Whether ops of this type fit into a slot; others live in a box, and the box in the slot.
 const fn is_inline<T>() -> bool {

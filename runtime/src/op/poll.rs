@@ -17,14 +17,19 @@ pub struct PollOnce {
 }
 
 impl PollOnce {
+    /// Waits until one of `events` holds for `fd`, or it has come to an error or a hang-up, which are always told.
+    pub fn new(fd: SharedFd, events: u32) -> Self {
+        Self { fd: Some(fd), events }
+    }
+
     /// Waits until `fd` can be read from, or has come to an end or an error.
     pub fn readable(fd: SharedFd) -> Self {
-        Self { fd: Some(fd), events: (libc::POLLIN | libc::POLLRDHUP) as u32 }
+        Self::new(fd, (libc::POLLIN | libc::POLLRDHUP) as u32)
     }
 
     /// Waits until `fd` can be written to, or has come to an error.
     pub fn writable(fd: SharedFd) -> Self {
-        Self { fd: Some(fd), events: libc::POLLOUT as u32 }
+        Self::new(fd, libc::POLLOUT as u32)
     }
 }
 

@@ -6,6 +6,8 @@ pub(crate) mod host;
 pub(crate) mod mapping;
 pub(crate) mod message;
 pub(crate) mod option;
+pub(crate) mod poll;
+pub(crate) mod signal;
 pub(crate) mod sqe;
 pub(crate) mod tcp;
 pub(crate) mod uring;

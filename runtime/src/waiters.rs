@@ -1,4 +1,4 @@
-//! The tasks that wait for something of a socket.
+//! The tasks that wait for something of a socket, a pipe or the like.
 //!
 //! All of them are woken by each event, and whoever is polled first takes what came. That is what makes a future that was
 //! forgotten harmless: it may be in the list for ever, but it cannot keep the others from being woken. A future that is
@@ -7,10 +7,11 @@
 use std::cell::{Cell, RefCell};
 use std::task::{Context, Waker};
 
-use quoit_runtime::task::wake;
+use crate::task::wake;
 
+/// The tasks that wait for one thing: a queue to have something, a write to end.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters {
+pub struct Waiters {
     list: RefCell<Vec<(u64, Waker)>>,
     /// Numbers the places.
     next: Cell<u64>,
@@ -18,19 +19,19 @@ pub(crate) struct Waiters {
 
 impl Waiters {
     /// Nobody waits.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.list.borrow().is_empty()
     }
 
     /// A place in the list for one future, which is not in it yet.
-    pub(crate) fn place(&self) -> Place<'_> {
+    pub fn place(&self) -> Place<'_> {
         let number = self.next.get();
         self.next.set(number + 1);
         Place { waiters: self, number }
     }
 
     /// Wakes everybody, and empties the list.
-    pub(crate) fn wake(&self) {
+    pub fn wake(&self) {
         if self.is_empty() {
             return;
         }
@@ -44,14 +45,14 @@ impl Waiters {
 
 /// One future's place among those that wait.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
+pub struct Place<'a> {
     waiters: &'a Waiters,
     number: u64,
 }
 
 impl Place<'_> {
     /// The future waits from now on, until the next event.
-    pub(crate) fn wait(&self, cx: &mut Context<'_>) {
+    pub fn wait(&self, cx: &mut Context<'_>) {
         if let Some((_, known)) = self.waiters.list.borrow().iter().find(|(number, _)| *number == self.number)
             && known.will_wake(cx.waker())
         {
