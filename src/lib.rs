@@ -22,6 +22,7 @@
 //! | [`select!`], [`join!`], [`try_join!`] | several futures at once |
 //! | [`net`] | TCP, UDP, Unix sockets |
 //! | [`io`] | traits for reading and writing, pipes, standard streams |
+//! | [`signal`] | Ctrl-C, other signals, and a token for an orderly end |
 //! | [`time`] | sleeping, intervals, timeouts |
 //! | [`stream`] | generators; deadlines and a pace for streams |
 //! | [`sync`] | channels, locks and notification, for any executor |
@@ -58,6 +59,8 @@ pub mod net {
     pub use quoit_net::{Incoming, Listener, TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram};
     pub use quoit_net::{ToSocketAddrs, lookup_host, serve, tcp, udp, unix};
 }
+
+pub mod signal;
 
 /// Channels, locks and notification: they work on any executor, and have tokio's names and semantics.
 pub mod sync {

@@ -12,6 +12,7 @@
 //! | [`fd`] | a descriptor that stays open while an operation names it |
 //! | [`socket`] | what sockets do without an operation |
 //! | [`io`] | traits for reading and writing, pipes, standard streams, any descriptor |
+//! | [`signal`] | signals of the process |
 //! | [`timer`] | deadlines |
 //! | [`waiters`] | the tasks that wait for one thing |
 //! | [`blocking`] | threads for calls that block |
@@ -40,6 +41,7 @@ pub mod op;
 pub mod random;
 mod runtime;
 mod shim;
+pub mod signal;
 pub mod socket;
 mod spawn;
 mod sys;

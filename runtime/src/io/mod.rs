@@ -21,7 +21,7 @@ mod copy;
 mod lines;
 mod pipe;
 mod read_ext;
-mod reading;
+pub(crate) mod reading;
 mod stdio;
 mod traits;
 mod write_ext;
