@@ -23,6 +23,7 @@
 //! | [`net`] | TCP, UDP, Unix sockets |
 //! | [`io`] | traits for reading and writing, pipes, standard streams |
 //! | [`signal`] | Ctrl-C, other signals, and a token for an orderly end |
+//! | [`thread`], [`Workers`], [`Handle`], [`spawn_blocking`] | other threads |
 //! | [`time`] | sleeping, intervals, timeouts |
 //! | [`stream`] | generators; deadlines and a pace for streams |
 //! | [`sync`] | channels, locks and notification, for any executor |
@@ -35,10 +36,12 @@ pub use futures_util::{join, try_join};
 pub use quoit_macros::{main, test};
 pub use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, RecvBuf, Slice};
 pub use quoit_runtime::cancel_scope::{is_cancelled, transferred};
-pub use quoit_runtime::task::{AbortHandle, AbortOnDrop, JoinError, JoinHandle, on_complete};
+pub use quoit_runtime::task::{
+    AbortHandle, AbortOnDrop, JoinError, JoinHandle, RemoteAbortOnDrop, RemoteJoinHandle, on_complete,
+};
 pub use quoit_runtime::{
-    Builder, Cause, Features, KernelKind, Metrics, Refusal, Runtime, ShutdownReport, Support, block_on, metrics, probe,
-    spawn,
+    Builder, Cause, Features, Handle, KernelKind, Metrics, Refusal, Runtime, ShutdownReport, Support, Workers,
+    WorkersBuilder, block_on, metrics, probe, spawn, spawn_blocking,
 };
 
 mod future_ext;
@@ -74,8 +77,16 @@ pub mod sync {
 
 /// Tasks: ids, yielding, and work with a tear-down. [`spawn`](crate::spawn()) makes one.
 pub mod task {
-    pub use quoit_runtime::task::{AbortHandle, AbortOnDrop, Id, JoinError, JoinHandle, id, poll_budget, yield_now};
+    pub use quoit_runtime::task::{
+        AbortHandle, AbortOnDrop, Id, JoinError, JoinHandle, RemoteAbortOnDrop, RemoteJoinHandle, consume_budget, id,
+        poll_budget, try_id, yield_now,
+    };
     pub use quoit_runtime::task::{Outcome, with};
+}
+
+/// Threads that have a runtime of their own.
+pub mod thread {
+    pub use quoit_runtime::thread::{Builder, ThreadHandle, spawn};
 }
 
 /// Sleeping, intervals and timeouts.

@@ -5,24 +5,57 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::thread;
 use std::time::Duration;
 
 use crate::driver::shield;
+use crate::sys::affinity;
+use crate::task::{Id, JoinError, Queued, RemoteCell, RemoteJoinHandle, Work};
 
-/// Runs `work` on a thread where it may block. The future gives its result, on whatever executor.
+/// Runs `work` on a thread where it may block, beside the threads of the runtimes. The handle gives its result on whatever
+/// thread and executor.
+///
+/// Up to 512 threads do such work in a process, and it waits its turn beyond that. Work that waits can be aborted; work that
+/// has begun goes on to its end. A thread without work goes away after a while. None is pinned to a core.
+///
+/// # Panics
+///
+/// Where there is no thread yet and none could be started. A panic of the work is a [`JoinError`].
+///
+/// # Examples
+///
+/// ```
+/// quoit_runtime::block_on(async {
+///     let name = quoit_runtime::spawn_blocking(|| std::fs::read_to_string("/proc/self/comm")).await;
+///     assert!(name.expect("no panic").is_ok());
+/// });
+/// ```
+#[track_caller]
+pub fn spawn_blocking<T, F>(work: F) -> RemoteJoinHandle<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    let id = Id::next();
+    let work: Work<T> = Box::new(move |cell| {
+        let result = catch_unwind(AssertUnwindSafe(work));
+        cell.end(result.map_err(|payload| JoinError::panic(id, payload)));
+    });
+    let cell = RemoteCell::new(id, Location::caller(), work);
+    let queued = Queued::new(&cell);
+    POOL.submit(Box::new(move || queued.begin()));
+    RemoteJoinHandle::new(cell)
+}
+
+/// As [`spawn_blocking`], for work that does not panic: awaiting it goes on with its panic.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future does not stop the work; its result is dropped on the thread that made it.
-///
-/// # Panics
-///
-/// Awaiting it goes on with the panic of `work`, or panics where no thread could be started.
 ///
 /// # Examples
 ///
@@ -32,59 +65,28 @@ use crate::driver::shield;
 ///     assert!(name.is_ok());
 /// });
 /// ```
+#[track_caller]
 pub fn run<T, F>(work: F) -> Blocking<T>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    let answer = Arc::new(Mutex::new(Answer { result: None, waker: None }));
-    let theirs = Arc::clone(&answer);
-    POOL.submit(Box::new(move || {
-        let result = catch_unwind(AssertUnwindSafe(work));
-        let mut answer = lock(&theirs);
-        answer.result = Some(result);
-        let waker = answer.waker.take();
-        drop(answer);
-        // If nobody waits any more, the result dies here, before the waker could tell anybody of it.
-        drop(theirs);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }));
-    Blocking { answer }
+    Blocking { handle: spawn_blocking(work) }
 }
 
 /// The future of a result that another thread makes. Made by [`run`].
 #[derive(Debug)]
 #[must_use = "the work goes on, but its result is lost unless it is awaited"]
 pub struct Blocking<T> {
-    answer: Arc<Mutex<Answer<T>>>,
-}
-
-#[derive(Debug)]
-struct Answer<T> {
-    result: Option<thread::Result<T>>,
-    waker: Option<Waker>,
+    handle: RemoteJoinHandle<T>,
 }
 
 impl<T> Future for Blocking<T> {
     type Output = T;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let fresh = cx.waker().clone();
-        let mut answer = lock(&self.answer);
-        match answer.result.take() {
-            Some(result) => {
-                drop(answer);
-                Poll::Ready(result.unwrap_or_else(|payload| resume_unwind(payload)))
-            }
-            None => {
-                let stale = answer.waker.replace(fresh);
-                drop(answer);
-                drop(stale);
-                Poll::Pending
-            }
-        }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let result = ready!(Pin::new(&mut self.handle).poll(cx));
+        Poll::Ready(result.unwrap_or_else(|error| resume_unwind(error.into_panic())))
     }
 }
 
@@ -111,11 +113,18 @@ impl Pool {
             self.bell.notify_one();
         } else if state.threads < MOST_THREADS {
             state.threads += 1;
-            let started = thread::Builder::new().name(String::from("quoit-blocking")).spawn(|| self.serve());
+            let started = thread::Builder::new().name(String::from("quoit-blocking")).spawn(|| {
+                affinity::unpin_thread();
+                self.serve();
+            });
             if let Err(error) = started {
                 state.threads -= 1;
                 // The threads that are there will come to it; without any, nobody would.
-                assert!(state.threads > 0, "no thread could be started for blocking work: {error}");
+                let nobody = state.threads == 0;
+                let refused = if nobody { state.work.pop_back() } else { None };
+                drop(state);
+                drop(refused);
+                assert!(!nobody, "no thread could be started for blocking work: {error}");
             }
         }
     }
@@ -147,6 +156,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// More work than this at once waits its turn.
-const MOST_THREADS: usize = 64;
+const MOST_THREADS: usize = 512;
 /// How long a thread waits for work before it goes.
 const PATIENCE: Duration = Duration::from_secs(5);

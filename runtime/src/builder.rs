@@ -36,7 +36,7 @@ pub struct Builder {
     pool_bytes: usize,
     poll_budget: usize,
     name: String,
-    shutdown_deadline: Duration,
+    pub(crate) shutdown_deadline: Duration,
     close_deadline: Duration,
 }
 

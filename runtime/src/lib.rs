@@ -15,6 +15,8 @@
 //! | [`signal`] | signals of the process |
 //! | [`timer`] | deadlines |
 //! | [`waiters`] | the tasks that wait for one thing |
+//! | [`thread`], [`Workers`] | a runtime on a thread of its own, and a set of them |
+//! | [`Handle`] | giving a runtime something to do from other threads |
 //! | [`blocking`] | threads for calls that block |
 //! | [`probe`] | what the machine supports |
 
@@ -33,6 +35,7 @@ mod driver;
 mod executor;
 pub mod fd;
 mod finish;
+mod handle;
 pub mod io;
 mod kernel;
 mod metrics;
@@ -46,16 +49,20 @@ pub mod socket;
 mod spawn;
 mod sys;
 pub mod task;
+pub mod thread;
 pub mod timer;
 pub mod waiters;
 
+pub use crate::blocking::spawn_blocking;
 pub use crate::builder::Builder;
+pub use crate::handle::Handle;
 pub use crate::kernel::choice::KernelKind;
 pub use crate::kernel::probe::{Features, Support, probe};
 pub use crate::kernel::refusal::{Cause, Refusal};
 pub use crate::metrics::Metrics;
 pub use crate::runtime::{Runtime, ShutdownReport, block_on, metrics};
 pub use crate::spawn::spawn;
+pub use crate::thread::{Workers, WorkersBuilder};
 
 /// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
 #[cfg(all(test, not(loom)))]

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::panic::Location;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -16,11 +15,12 @@ use crate::context::{self, Current};
 use crate::driver::Driver;
 use crate::executor::Executor;
 use crate::executor::waker::Entered;
+use crate::handle::Handle;
 use crate::kernel::Wait;
 use crate::kernel::choice::KernelKind;
 use crate::metrics::Metrics;
 use crate::spawn::spawn_on;
-use crate::task::JoinHandle;
+use crate::task::{JoinHandle, Origin};
 use crate::timer::Timers;
 
 /// An async runtime for the thread that built it, on a ring of its own.
@@ -111,7 +111,20 @@ impl Runtime {
         F: Future + 'static,
         F::Output: 'static,
     {
-        spawn_on(&self.core.executor, Location::caller(), future)
+        self.spawn_as(Origin::here(), future)
+    }
+
+    pub(crate) fn spawn_as<F>(&self, origin: Origin, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        spawn_on(&self.core.executor, origin, future)
+    }
+
+    /// A handle by which other threads give this runtime something to do.
+    pub fn handle(&self) -> Handle {
+        Handle::new(&self.core.executor)
     }
 
     /// What the runtime has done, and what it holds.
@@ -209,6 +222,7 @@ impl Core {
             self.executor.open_mail();
         }
         self.executor.run(self.poll_budget);
+        self.executor.publish();
         self.fire_timers();
         let wait = self.how_long();
         if wait != Wait::No {
@@ -309,6 +323,7 @@ impl Core {
             operations_leaked: drained.leaked.len(),
             bytes_leaked: drained.leaked_bytes,
             leaked: drained.leaked,
+            threads_left: 0,
         }
     }
 }
@@ -355,12 +370,25 @@ pub struct ShutdownReport {
     pub bytes_leaked: usize,
     /// The names of the operations that were leaked.
     pub leaked: Vec<&'static str>,
+    /// Threads of a [set](crate::Workers) that had not ended in time, and were left behind.
+    pub threads_left: usize,
 }
 
 impl ShutdownReport {
-    /// Nothing was leaked.
+    /// Nothing was leaked, and no thread left behind.
     pub fn is_clean(&self) -> bool {
-        self.operations_leaked == 0
+        self.operations_leaked == 0 && self.threads_left == 0
+    }
+
+    /// Adds up what several runtimes left; they end at the same time.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.elapsed = self.elapsed.max(other.elapsed);
+        self.tasks_dropped += other.tasks_dropped;
+        self.operations_cancelled += other.operations_cancelled;
+        self.operations_leaked += other.operations_leaked;
+        self.bytes_leaked += other.bytes_leaked;
+        self.leaked.extend(other.leaked);
+        self.threads_left += other.threads_left;
     }
 }
 
@@ -371,7 +399,10 @@ impl fmt::Display for ShutdownReport {
             "shut down in {:?}: {} tasks dropped, {} operations cancelled",
             self.elapsed, self.tasks_dropped, self.operations_cancelled
         )?;
-        if !self.is_clean() {
+        if self.threads_left > 0 {
+            write!(f, "; {} threads did not end in time", self.threads_left)?;
+        }
+        if self.operations_leaked > 0 {
             let (count, bytes, names) = (self.operations_leaked, self.bytes_leaked, self.leaked.join(", "));
             write!(f, "; the kernel did not give back {count} operations, {bytes} bytes are leaked: {names}")?;
         }

@@ -2,10 +2,11 @@
 
 use std::future::Future;
 use std::panic::Location;
+use std::sync::Arc;
 
 use crate::context;
 use crate::executor::Executor;
-use crate::task::{Id, JoinHandle, TaskCell};
+use crate::task::{Here, Id, JoinError, JoinHandle, Origin, RemoteCell, TaskCell};
 
 /// Runs a future as a task of its own on this thread, which begins at once, whether or not the handle is awaited.
 ///
@@ -37,20 +38,49 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let location = Location::caller();
-    context::with(|core| spawn_on(&core.executor, location, future))
+    let origin = Origin::here();
+    context::with(|core| spawn_on(&core.executor, origin, future))
 }
 
-pub(crate) fn spawn_on<F>(executor: &Executor, location: &'static Location<'static>, future: F) -> JoinHandle<F::Output>
+impl Origin {
+    /// A task without a name, of the code that calls.
+    #[track_caller]
+    pub(crate) fn here() -> Self {
+        Self { id: Id::next(), name: None, location: Location::caller() }
+    }
+}
+
+pub(crate) fn spawn_on<F>(executor: &Executor, origin: Origin, future: F) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let id = Id::next();
     if executor.is_closed() {
         // The task ends before it begins.
         executor.refuse(future);
-        return JoinHandle::new(TaskCell::<F>::refused(id, executor.root().bits(), location));
+        return JoinHandle::new(TaskCell::<F, _>::refused(origin, executor.root().bits(), Here::new()));
     }
-    JoinHandle::new(executor.spawn(|key| TaskCell::new(id, key.bits(), location, future)))
+    JoinHandle::new(executor.spawn(|key| TaskCell::new(origin, key.bits(), future, Here::new())))
+}
+
+/// Runs a future on this thread's runtime as a task whose output goes to others.
+pub(crate) fn spawn_for<F>(cell: &Arc<RemoteCell<F::Output>>, name: Option<Box<str>>, future: F)
+where
+    F: Future + 'static,
+    F::Output: Send + 'static,
+{
+    context::with(|core| {
+        let origin = Origin { id: cell.id(), name, location: cell.location() };
+        if core.executor.is_closed() {
+            core.executor.refuse(future);
+            return cell.end(Err(JoinError::cancelled(origin.id)));
+        }
+        let outlet = Arc::clone(cell);
+        let mut place = 0;
+        core.executor.spawn(|key| {
+            place = key.bits();
+            TaskCell::new(origin, place, future, outlet)
+        });
+        cell.became_task(place);
+    });
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use quoit_runtime::{blocking, spawn};
+use quoit_runtime::{blocking, spawn, spawn_blocking};
 use quoit_testkit::{ManualWaker, threads};
 use support::{LONG, alone, end_idle, in_a_process_of_its_own, runtime};
 
@@ -43,8 +43,74 @@ fn two_hundred_jobs_at_once_all_answer_on_a_bounded_number_of_threads() {
         sum
     });
     assert_eq!((sum, running.load(Ordering::SeqCst)), ((0..200).sum(), 0));
-    assert!(most.load(Ordering::SeqCst) <= 64);
-    assert!(threads() <= before + 64 + 2, "{before} threads became {}", threads());
+    assert!(most.load(Ordering::SeqCst) <= 200);
+    assert!(threads() <= before + 200 + 2, "{before} threads became {}", threads());
+    end_idle(runtime);
+    alone.end();
+}
+
+#[test]
+fn a_full_pool_queues_and_what_is_queued_can_be_aborted() {
+    let alone = alone();
+    // The pool is the process's: no other test is to have used it before.
+    in_a_process_of_its_own("a_full_pool_queues_and_what_is_queued_can_be_aborted", || {
+        const CAP: usize = 512;
+        const QUEUED: usize = 20;
+        let (begun, begins) = mpsc::channel();
+        let gate = Arc::new(Mutex::new(()));
+        let closed = gate.lock().expect("no panic");
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let mut jobs: Vec<_> = (0..CAP + QUEUED)
+            .map(|number| {
+                let (begun, gate) = (begun.clone(), Arc::clone(&gate));
+                let dropped = Arc::clone(&dropped);
+                let count = support::OnDrop(move || _ = dropped.fetch_add(1, Ordering::SeqCst));
+                spawn_blocking(move || {
+                    begun.send(number).expect("the test listens");
+                    drop(gate.lock());
+                    drop(count);
+                    number
+                })
+            })
+            .collect();
+        let running = (0..CAP).map(|_| begins.recv_timeout(LONG).expect("each thread takes one"));
+        assert_eq!(running.max(), Some(CAP - 1), "first come, first served");
+        assert!(threads() <= CAP + 8, "{} threads", threads());
+        // Every second one of those that wait is aborted: it ends at once, and what it had captured is gone.
+        let aborted: Vec<_> = (CAP..CAP + QUEUED).step_by(2).collect();
+        for number in &aborted {
+            let handle = jobs[*number].abort_handle();
+            handle.abort();
+            assert!(jobs[*number].is_finished() && handle.id() == jobs[*number].id());
+        }
+        assert_eq!(dropped.load(Ordering::SeqCst), aborted.len());
+        // One that runs goes on to its end.
+        jobs[0].abort();
+        assert!(!jobs[0].is_finished());
+        drop(closed);
+        for (number, job) in jobs.drain(..).enumerate() {
+            match job.join_blocking() {
+                Ok(answer) => assert_eq!(answer, number),
+                Err(error) => assert!(error.is_cancelled() && aborted.contains(&number), "{number}: {error}"),
+            }
+        }
+        assert_eq!(dropped.load(Ordering::SeqCst), CAP + QUEUED);
+        assert_eq!(begins.try_iter().count(), QUEUED - aborted.len());
+    });
+    alone.end();
+}
+
+#[test]
+fn a_panic_of_blocking_work_is_a_join_error() {
+    let alone = alone();
+    let error = spawn_blocking(|| -> u8 { panic!("at work") }).join_blocking().expect_err("it panicked");
+    assert_eq!(error.into_panic().downcast_ref::<&str>(), Some(&"at work"));
+    let runtime = runtime();
+    runtime.block_on(async {
+        let error = spawn_blocking(|| -> u8 { panic!("again") }).await.expect_err("it panicked");
+        assert!(error.is_panic() && !error.is_cancelled());
+        assert_eq!(spawn_blocking(|| 3).await.expect("no panic"), 3);
+    });
     end_idle(runtime);
     alone.end();
 }
@@ -87,7 +153,7 @@ fn work_whose_future_is_dropped_is_done_and_its_result_dropped() {
     alone.end();
 }
 
-/// A pool that loses a thread to each such result has none left after 64.
+/// A pool that loses a thread to each such result has none left in the end.
 #[test]
 fn results_whose_destructors_panic_take_no_thread_of_the_pool_along() {
     let alone = alone();

@@ -4,6 +4,7 @@
 //! of every borrow (I8): they may spawn, wake, abort and join as they like.
 
 mod budget;
+mod mail;
 pub(crate) mod remote;
 pub(crate) mod waker;
 
@@ -31,6 +32,10 @@ pub(crate) struct Executor {
     table: RefCell<Table>,
     /// The tasks that are ready, in the order of their wakes. A task is in it at most once, so the table bounds it.
     ready: RefCell<VecDeque<u32>>,
+    /// What other threads have asked for and was not done yet, in order.
+    mail: RefCell<VecDeque<Message>>,
+    /// The number of tasks that other threads know.
+    published: Cell<usize>,
     /// The tasks that yielded: ready again after the next look at the kernel.
     deferred: RefCell<Vec<Waker>>,
     /// The future of `block_on` has been woken.
@@ -91,6 +96,8 @@ impl Executor {
             remote,
             table: RefCell::new(Table::default()),
             ready: RefCell::new(VecDeque::new()),
+            mail: RefCell::new(VecDeque::new()),
+            published: Cell::new(0),
             deferred: RefCell::new(Vec::new()),
             root_woken: Cell::new(false),
             running: Cell::new(None),
@@ -237,34 +244,15 @@ impl Executor {
 
     /// Something is ready to run.
     pub(crate) fn has_ready(&self) -> bool {
-        self.root_woken.get() || !self.ready.borrow().is_empty() || !self.deferred.borrow().is_empty()
+        self.root_woken.get()
+            || !self.ready.borrow().is_empty()
+            || !self.deferred.borrow().is_empty()
+            || !self.mail.borrow().is_empty()
     }
 
     /// How many tasks are in the queue.
     pub(crate) fn ready_count(&self) -> usize {
         self.ready.borrow().len()
-    }
-
-    /// Whether other threads have asked for something. One load.
-    pub(crate) fn has_mail(&self) -> bool {
-        self.remote.is_pending()
-    }
-
-    /// Does what other threads have asked for.
-    pub(crate) fn open_mail(&self) {
-        self.remote.drain(|index| {
-            self.counters.remote_wakes.add(1);
-            match index {
-                ROOT => self.root_woken.set(true),
-                FIRST_TASK.. => self.wake_index(index),
-                _ => {}
-            }
-        });
-        for message in self.remote.take_messages() {
-            match message {
-                Message::Abort { index, id } => self.abort(index, id),
-            }
-        }
     }
 
     /// Polls ready tasks, at most `most` of them. Those that become ready meanwhile come behind.
@@ -283,7 +271,7 @@ impl Executor {
         drop(table);
         let Some(task) = task else { unreachable!("a live entry holds a task") };
         self.counters.polls.add(1);
-        let before = self.running.replace(Some(task.id()));
+        let before = self.running.replace(Some(task.origin().id));
         let ended = if aborted {
             task.cancel();
             true
@@ -319,7 +307,7 @@ impl Executor {
     fn abort(&self, index: u32, id: Id) {
         let mut table = self.table.borrow_mut();
         let Some(entry) = table.live(index) else { return };
-        if entry.task.as_ref().is_none_or(|task| task.id() != id) {
+        if entry.task.as_ref().is_none_or(|task| task.origin().id != id) {
             return;
         }
         entry.aborted = true;
@@ -331,6 +319,10 @@ impl Executor {
     /// Ends all tasks, also those that are spawned meanwhile, unless that has no end. How many.
     pub(crate) fn shut_down(&self) -> usize {
         self.phase.set(Phase::Closing);
+        // What has not begun never will. Destructors are the users', and run with nothing borrowed.
+        let unread = self.remote.refuse_work();
+        let unread: Vec<_> = self.mail.take().into_iter().chain(unread).collect();
+        unread.into_iter().for_each(|message| shield(|| drop(message)));
         let most = self.tasks().saturating_add(MOST_LATE);
         let mut ended = 0;
         let mut position = 0;
@@ -344,7 +336,7 @@ impl Executor {
             position += 1;
             let task = self.table.borrow_mut().live(index).and_then(|entry| entry.task.clone());
             let Some(task) = task else { continue };
-            let before = self.running.replace(Some(task.id()));
+            let before = self.running.replace(Some(task.origin().id));
             shield(|| task.cancel());
             self.running.set(before);
             shield(|| drop(task));
@@ -402,6 +394,6 @@ pub(crate) fn abort(key: u64, id: Id) {
     if here != Some(true)
         && let Some(remote) = key.runtime().remote()
     {
-        remote.send(Message::Abort { index: key.index(), id });
+        remote.abort(key.index(), id);
     }
 }

@@ -20,11 +20,12 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
-use crate::shim::{AtomicBool, AtomicU64, Mutex, Ordering, fence};
-use crate::task::Id;
+use crate::shim::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, fence, lock};
+use crate::task::{Id, Queued};
 
 /// The inbox of a runtime. It outlives the runtime and serves a later one, so that wakers may come at any time.
 #[derive(Debug)]
@@ -34,9 +35,25 @@ pub(crate) struct Remote {
     pending: AtomicBool,
     /// The owner sleeps in the kernel, or is about to; whoever resets this rings.
     sleeping: AtomicBool,
+    tenant: Mutex<Tenant>,
+    /// How many tasks the runtime has, as of its last turn. Only the owner writes it.
+    live: AtomicUsize,
+    /// How much work waits in the messages, or has just been taken out and is not among the tasks yet.
+    coming: AtomicUsize,
+}
+
+/// The runtime that lives here, as far as other threads may touch it.
+#[derive(Debug)]
+struct Tenant {
+    /// Counts the runtimes that ever lived here, so that what is meant for one never reaches the next.
+    number: u64,
     /// An eventfd that the owner's ring polls; gone while no runtime lives here.
-    doorbell: Mutex<Option<File>>,
-    messages: Mutex<Vec<Message>>,
+    doorbell: Option<File>,
+    /// New work is taken.
+    is_open: bool,
+    /// What the runtime has not looked at yet. Unbounded, so that two runtimes that flood each other never wait for each
+    /// other: who gives work to another thread bounds it.
+    messages: Vec<Message>,
 }
 
 /// What another thread asks of a runtime.
@@ -44,6 +61,8 @@ pub(crate) struct Remote {
 pub(crate) enum Message {
     /// End this task, if the place still holds it.
     Abort { index: u32, id: Id },
+    /// Do this.
+    Begin(Queued),
 }
 
 /// The wakes of 4,096 tasks.
@@ -60,26 +79,47 @@ impl Remote {
             tasks: std::array::from_fn(|_| OnceLock::new()),
             pending: AtomicBool::new(false),
             sleeping: AtomicBool::new(false),
-            doorbell: Mutex::new(None),
-            messages: Mutex::new(Vec::new()),
+            tenant: Mutex::new(Tenant { number: 0, doorbell: None, is_open: false, messages: Vec::new() }),
+            live: AtomicUsize::new(0),
+            coming: AtomicUsize::new(0),
         }
     }
 
     /// Owner: a runtime moves in. The answer is the descriptor for its ring to watch.
     pub(crate) fn open(&self, doorbell: OwnedFd) -> RawFd {
         let descriptor = doorbell.as_raw_fd();
-        *lock(&self.doorbell) = Some(File::from(doorbell));
+        let mut tenant = lock(&self.tenant);
+        tenant.number += 1;
+        tenant.doorbell = Some(File::from(doorbell));
+        tenant.is_open = true;
+        self.live.store(0, Ordering::Relaxed);
         descriptor
+    }
+
+    /// Owner: takes no more work. What has come and not begun is refused by being dropped; aborts have nothing left to end.
+    pub(crate) fn refuse_work(&self) -> Vec<Message> {
+        let mut tenant = lock(&self.tenant);
+        tenant.is_open = false;
+        // So that nobody takes it for the one with the least to do.
+        self.live.store(usize::MAX, Ordering::Relaxed);
+        mem::take(&mut tenant.messages)
     }
 
     /// Owner: the runtime is gone. Later wakes and messages find nobody.
     pub(crate) fn close(&self) {
-        let doorbell = lock(&self.doorbell).take();
-        drop(doorbell);
+        let mut tenant = lock(&self.tenant);
+        tenant.is_open = false;
+        let (doorbell, messages) = (tenant.doorbell.take(), mem::take(&mut tenant.messages));
+        drop(tenant);
+        drop((doorbell, messages));
         self.sleeping.store(false, Ordering::Relaxed);
+        self.coming.store(0, Ordering::Relaxed);
         self.drain(|_| {});
-        let messages = std::mem::take(&mut *lock(&self.messages));
-        drop(messages);
+    }
+
+    /// Owner: which of the runtimes that lived here it is.
+    pub(crate) fn tenant(&self) -> u64 {
+        lock(&self.tenant).number
     }
 
     /// Owner: makes room for the wakes of tasks up to `index`, before a waker for that task exists.
@@ -110,21 +150,61 @@ impl Remote {
         self.sleeping.load(Ordering::Relaxed) && self.sleeping.swap(false, Ordering::AcqRel)
     }
 
-    /// Anybody: leaves a message. Dropped where no runtime lives here any more.
-    pub(crate) fn send(&self, message: Message) {
-        // Under the doorbell's lock, so that a runtime that is closing either takes the message or is seen to be gone.
-        let doorbell = lock(&self.doorbell);
-        if doorbell.is_none() {
+    /// Anybody: has a task ended. Nothing happens where no runtime lives here any more.
+    pub(crate) fn abort(&self, index: u32, id: Id) {
+        let mut tenant = lock(&self.tenant);
+        if tenant.doorbell.is_none() {
             return;
         }
-        lock(&self.messages).push(message);
-        drop(doorbell);
+        tenant.messages.push(Message::Abort { index, id });
+        drop(tenant);
         self.wake(MESSAGES);
+    }
+
+    /// Anybody: gives work to a runtime. It is refused where that runtime is gone.
+    pub(crate) fn begin(&self, number: u64, work: Queued) {
+        if self.leave(number, work) {
+            self.wake(MESSAGES);
+        }
+    }
+
+    /// Leaves work among the messages; whether the owner is to be told.
+    #[must_use]
+    fn leave(&self, number: u64, work: Queued) -> bool {
+        // One look under the lock: a runtime that is ending either takes the message or is seen to be gone.
+        let mut tenant = lock(&self.tenant);
+        if !tenant.is_open || tenant.number != number {
+            drop(tenant);
+            drop(work);
+            return false;
+        }
+        self.coming.fetch_add(1, Ordering::Relaxed);
+        tenant.messages.push(Message::Begin(work));
+        true
     }
 
     /// Owner: the messages that are there.
     pub(crate) fn take_messages(&self) -> Vec<Message> {
-        std::mem::take(&mut *lock(&self.messages))
+        mem::take(&mut lock(&self.tenant).messages)
+    }
+
+    /// Owner: how many tasks there are now, and how much of the work that was coming is among them.
+    pub(crate) fn publish(&self, tasks: usize, begun: usize) {
+        self.live.store(tasks, Ordering::Relaxed);
+        if begun > 0 {
+            self.coming.fetch_sub(begun, Ordering::Relaxed);
+        }
+    }
+
+    /// Anybody: how many tasks the runtime has or will have, as far as that can be told from outside.
+    pub(crate) fn load(&self) -> usize {
+        self.live.load(Ordering::Relaxed).saturating_add(self.coming.load(Ordering::Relaxed))
+    }
+
+    /// Anybody: whether the runtime of this number takes work.
+    pub(crate) fn is_open(&self, number: u64) -> bool {
+        let tenant = lock(&self.tenant);
+        tenant.is_open && tenant.number == number
     }
 
     /// Owner: whether anything has been asked. One load.
@@ -168,7 +248,7 @@ impl Remote {
     fn ring(&self) {
         // The lock orders this with `close`: the descriptor is never written to after it was closed, when its number may
         // be somebody else's. It is uncontended: only one waker at a time has come to ring.
-        if let Some(doorbell) = lock(&self.doorbell).as_mut() {
+        if let Some(doorbell) = lock(&self.tenant).doorbell.as_mut() {
             // The counter would have to be near 2^64 to refuse, and then the bell has rung.
             let _: io::Result<usize> = doorbell.write(&1_u64.to_ne_bytes());
         }
@@ -215,20 +295,10 @@ fn place(index: u32) -> (usize, usize) {
     (bucket as usize, (number - (1 << bucket)) as usize)
 }
 
-#[cfg(not(loom))]
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-#[cfg(loom)]
-fn lock<T>(mutex: &Mutex<T>) -> loom::sync::MutexGuard<'_, T> {
-    mutex.lock().expect("no panic under a lock")
-}
-
 /// The place of the future of `block_on`.
 pub(crate) const ROOT: u32 = 0;
 /// The place that is woken for messages.
-const MESSAGES: u32 = 1;
+pub(crate) const MESSAGES: u32 = 1;
 /// The first place of a task.
 pub(crate) const FIRST_TASK: u32 = 2;
 
@@ -237,124 +307,7 @@ const GROUP: u32 = 64 * 64;
 /// Enough for 2^28 tasks, which is all that a waker can name.
 const BUCKETS: usize = 17;
 
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_place_has_a_group_of_its_own() {
-        let mut expected = 0;
-        for bucket in 0..4_usize {
-            for offset in 0..1_usize << bucket {
-                assert_eq!(place(expected), (bucket, offset));
-                assert_eq!(place(expected + GROUP - 1), (bucket, offset));
-                expected += GROUP;
-            }
-        }
-        assert!(place((1 << 28) - 1).0 < BUCKETS);
-    }
-
-    #[test]
-    fn what_was_woken_is_drained_once_each() {
-        let remote = Remote::new();
-        remote.grow_to(20_000);
-        let indexes = [0, 1, 63, 64, 4095, 4096, 12_287, 12_288, 20_000];
-        for _ in 0..3 {
-            indexes.iter().for_each(|index| remote.wake(*index));
-        }
-        assert!(remote.is_pending());
-        let mut woken = Vec::new();
-        remote.drain(|index| woken.push(index));
-        assert_eq!(woken, indexes);
-        assert!(!remote.is_pending());
-        remote.drain(|index| panic!("{index} was woken once only"));
-    }
-
-    #[test]
-    fn a_message_to_a_runtime_that_is_gone_is_dropped() {
-        let remote = Remote::new();
-        remote.grow_to(FIRST_TASK);
-        remote.send(Message::Abort { index: 2, id: Id::next() });
-        assert!(remote.take_messages().is_empty());
-        assert!(!remote.is_pending());
-    }
-}
-
-/// The real code, under every interleaving that matters:
-/// `RUSTFLAGS="--cfg loom" cargo test -p quoit-runtime --release --lib loom_`.
 #[cfg(all(test, loom))]
-mod loom_tests {
-    use loom::sync::{Arc, Notify};
-    use loom::thread;
-
-    use super::*;
-
-    /// Wakers on threads of their own, and the owner's loop: drain, and if something is missing go to sleep. `bell` stands
-    /// for the doorbell and the kernel's wait; a wake that is lost leaves the owner asleep, which loom reports.
-    fn every_wake_is_seen(wakers: &'static [u32]) {
-        check(wakers, Remote::prepare_sleep);
-    }
-
-    fn check(wakers: &'static [u32], prepare_sleep: fn(&Remote) -> bool) {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
-        builder.check(move || {
-            let remote = Arc::new(Remote::new());
-            remote.grow_to(FIRST_TASK);
-            let bell = Arc::new(Notify::new());
-            let threads: Vec<_> = wakers
-                .iter()
-                .map(|index| {
-                    let (remote, bell) = (Arc::clone(&remote), Arc::clone(&bell));
-                    thread::spawn(move || {
-                        if remote.must_ring_for(*index) {
-                            bell.notify();
-                        }
-                    })
-                })
-                .collect();
-            let mut missing = wakers.to_vec();
-            loop {
-                remote.drain(|index| missing.retain(|other| *other != index));
-                if missing.is_empty() {
-                    break;
-                }
-                if prepare_sleep(&remote) {
-                    bell.wait();
-                    remote.woke_up();
-                }
-            }
-            threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
-        });
-    }
-
-    #[test]
-    fn loom_a_wake_always_ends_the_sleep() {
-        every_wake_is_seen(&[2]);
-    }
-
-    #[test]
-    fn loom_two_wakes_of_one_word_are_both_seen() {
-        every_wake_is_seen(&[2, 3]);
-    }
-
-    #[test]
-    fn loom_two_wakes_of_two_words_are_both_seen() {
-        every_wake_is_seen(&[2, 70]);
-    }
-
-    #[test]
-    fn loom_a_task_woken_twice_is_seen() {
-        every_wake_is_seen(&[2, 2]);
-    }
-
-    /// The instrument sees a planted fault: an owner that does not look once more before it sleeps.
-    #[test]
-    #[should_panic(expected = "deadlock")]
-    fn loom_finds_a_lost_wake() {
-        check(&[2], |remote| {
-            remote.sleeping.swap(true, Ordering::AcqRel);
-            true
-        });
-    }
-}
+mod loom_tests;
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,6 +1,7 @@
 //! Calls to the system that neither std nor the io-uring crate offers in the form we need: no policy, no state.
 
 pub(crate) mod address;
+pub(crate) mod affinity;
 pub(crate) mod event;
 pub(crate) mod host;
 pub(crate) mod mapping;

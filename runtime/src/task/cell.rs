@@ -16,14 +16,16 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::driver::{shield, wake};
+use crate::task::remote_cell::RemoteCell;
 use crate::task::{Id, JoinError, Joinable};
 
 /// A task, whatever its future and output are.
 pub(crate) trait Task {
-    fn id(&self) -> Id;
+    fn origin(&self) -> &Origin;
 
     /// Runs the task until it waits. `true` when it has ended; a panic ends it, too.
     fn poll(&self, cx: &mut Context<'_>) -> bool;
@@ -32,51 +34,46 @@ pub(crate) trait Task {
     fn cancel(&self);
 }
 
-pub(crate) struct TaskCell<F: Future> {
-    id: Id,
+/// Which task it is, and where it comes from.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) id: Id,
+    /// What its spawner calls it.
+    pub(crate) name: Option<Box<str>>,
     /// Where it was spawned.
-    location: &'static Location<'static>,
+    pub(crate) location: &'static Location<'static>,
+}
+
+/// Where the output of a task goes.
+pub(crate) trait Outlet<T> {
+    /// Called once, when the task has ended.
+    fn give(&self, output: Result<T, JoinError>);
+}
+
+pub(crate) struct TaskCell<F: Future, O> {
+    origin: Origin,
     /// The executor's key of the task, for aborting it.
     key: u64,
     /// The future, until it has ended. Only `with_future` touches it.
     future: UnsafeCell<Option<F>>,
     /// Somebody is inside `with_future`.
     busy: Cell<bool>,
-    /// The output, from the end of the future until it is taken.
-    output: RefCell<Option<Result<F::Output, JoinError>>>,
     /// The task has ended, whether or not its output was taken.
     ended: Cell<bool>,
-    /// Who waits for the output.
-    joiner: Cell<Option<Waker>>,
+    outlet: O,
 }
 
-impl<F: Future> TaskCell<F> {
-    pub(crate) fn new(id: Id, key: u64, location: &'static Location<'static>, future: F) -> Rc<Self> {
-        Self::with(id, key, location, Some(future), None)
+impl<F: Future, O: Outlet<F::Output>> TaskCell<F, O> {
+    pub(crate) fn new(origin: Origin, key: u64, future: F, outlet: O) -> Rc<Self> {
+        let (busy, ended) = (Cell::new(false), Cell::new(false));
+        Rc::new(Self { origin, key, future: UnsafeCell::new(Some(future)), busy, ended, outlet })
     }
 
     /// A task whose runtime took no more.
-    pub(crate) fn refused(id: Id, key: u64, location: &'static Location<'static>) -> Rc<Self> {
-        Self::with(id, key, location, None, Some(Err(JoinError::cancelled(id))))
-    }
-
-    fn with(
-        id: Id,
-        key: u64,
-        location: &'static Location<'static>,
-        future: Option<F>,
-        output: Option<Result<F::Output, JoinError>>,
-    ) -> Rc<Self> {
-        Rc::new(Self {
-            id,
-            location,
-            key,
-            future: UnsafeCell::new(future),
-            busy: Cell::new(false),
-            ended: Cell::new(output.is_some()),
-            output: RefCell::new(output),
-            joiner: Cell::new(None),
-        })
+    pub(crate) fn refused(origin: Origin, key: u64, outlet: O) -> Rc<Self> {
+        outlet.give(Err(JoinError::cancelled(origin.id)));
+        let (busy, ended) = (Cell::new(false), Cell::new(true));
+        Rc::new(Self { origin, key, future: UnsafeCell::new(None), busy, ended, outlet })
     }
 
     /// Gives out the future, if it is still there and nobody else has it.
@@ -105,16 +102,13 @@ impl<F: Future> TaskCell<F> {
 
     fn end(&self, output: Result<F::Output, JoinError>) {
         self.ended.set(true);
-        *self.output.borrow_mut() = Some(output);
-        if let Some(joiner) = self.joiner.take() {
-            wake(joiner);
-        }
+        self.outlet.give(output);
     }
 }
 
-impl<F: Future> Task for TaskCell<F> {
-    fn id(&self) -> Id {
-        self.id
+impl<F: Future, O: Outlet<F::Output>> Task for TaskCell<F, O> {
+    fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> bool {
@@ -126,13 +120,13 @@ impl<F: Future> Task for TaskCell<F> {
             Ok(Some(Some(Poll::Ready(output)))) => Ok(output),
             Ok(Some(Some(Poll::Pending)) | None) => return false,
             Ok(Some(None)) => return true,
-            Err(payload) => Err(JoinError::panic(self.id, payload)),
+            Err(payload) => Err(JoinError::panic(self.origin.id, payload)),
         };
         // The future is dropped before its output shows, so that whoever joins finds everything released.
         match (self.drop_future(), output) {
             (Err(payload), Ok(output)) => {
                 shield(|| drop(output));
-                self.end(Err(JoinError::panic(self.id, payload)));
+                self.end(Err(JoinError::panic(self.origin.id, payload)));
             }
             (dropped, output) => {
                 // The first panic is the one to be told.
@@ -148,23 +142,48 @@ impl<F: Future> Task for TaskCell<F> {
             return;
         }
         match self.drop_future() {
-            Ok(()) => self.end(Err(JoinError::cancelled(self.id))),
-            Err(payload) => self.end(Err(JoinError::panic(self.id, payload))),
+            Ok(()) => self.end(Err(JoinError::cancelled(self.origin.id))),
+            Err(payload) => self.end(Err(JoinError::panic(self.origin.id, payload))),
         }
     }
 }
 
-impl<F: Future> Joinable<F::Output> for TaskCell<F> {
-    fn id(&self) -> Id {
-        self.id
+/// The outlet of a task that is joined on its own thread: it keeps the output until that is taken.
+pub(crate) struct Here<T> {
+    output: RefCell<Option<Result<T, JoinError>>>,
+    /// Who waits for the output.
+    joiner: Cell<Option<Waker>>,
+}
+
+impl<T> Here<T> {
+    pub(crate) fn new() -> Self {
+        Self { output: RefCell::new(None), joiner: Cell::new(None) }
+    }
+}
+
+impl<T> Outlet<T> for Here<T> {
+    fn give(&self, output: Result<T, JoinError>) {
+        *self.output.borrow_mut() = Some(output);
+        if let Some(joiner) = self.joiner.take() {
+            wake(joiner);
+        }
+    }
+}
+
+/// The outlet of a task that is joined from other threads.
+impl<T> Outlet<T> for Arc<RemoteCell<T>> {
+    fn give(&self, output: Result<T, JoinError>) {
+        self.end(output);
+    }
+}
+
+impl<F: Future> Joinable<F::Output> for TaskCell<F, Here<F::Output>> {
+    fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     fn key(&self) -> u64 {
         self.key
-    }
-
-    fn location(&self) -> &'static Location<'static> {
-        self.location
     }
 
     fn has_ended(&self) -> bool {
@@ -172,14 +191,15 @@ impl<F: Future> Joinable<F::Output> for TaskCell<F> {
     }
 
     fn take_output(&self) -> Option<Result<F::Output, JoinError>> {
-        self.output.borrow_mut().take()
+        self.outlet.output.borrow_mut().take()
     }
 
     fn set_joiner(&self, waker: &Waker) {
-        match self.joiner.take() {
-            Some(joiner) if joiner.will_wake(waker) => self.joiner.set(Some(joiner)),
+        let joiner = &self.outlet.joiner;
+        match joiner.take() {
+            Some(same) if same.will_wake(waker) => joiner.set(Some(same)),
             replaced => {
-                self.joiner.set(Some(waker.clone()));
+                joiner.set(Some(waker.clone()));
                 drop(replaced);
             }
         }

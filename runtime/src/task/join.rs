@@ -4,24 +4,22 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use crate::executor;
-use crate::task::Id;
+use crate::task::remote_cell::AnyCell;
+use crate::task::{Id, Origin};
 
 /// What a join handle sees of a task.
 pub(crate) trait Joinable<T> {
-    fn id(&self) -> Id;
+    /// Which task it is.
+    fn origin(&self) -> &Origin;
 
     /// The executor's key of the task.
     fn key(&self) -> u64;
-
-    /// Where the task was spawned.
-    fn location(&self) -> &'static Location<'static>;
 
     fn has_ended(&self) -> bool;
 
@@ -77,12 +75,17 @@ impl<T> JoinHandle<T> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn abort(&self) {
-        executor::abort(self.task.key(), self.task.id());
+        executor::abort(self.task.key(), self.id());
+    }
+
+    /// The executor's key of the task.
+    pub(crate) fn key(&self) -> u64 {
+        self.task.key()
     }
 
     /// A handle that can only abort, from any thread.
     pub fn abort_handle(&self) -> AbortHandle {
-        AbortHandle { key: self.task.key(), id: self.task.id() }
+        AbortHandle { id: self.id(), target: AbortTarget::Here { key: self.task.key() } }
     }
 
     /// Aborts the task and waits until its future is dropped. The output, if it had finished before.
@@ -120,7 +123,7 @@ impl<T> JoinHandle<T> {
 
     /// The task's id.
     pub fn id(&self) -> Id {
-        self.task.id()
+        self.task.origin().id
     }
 }
 
@@ -141,8 +144,9 @@ impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinHandle")
             .field("id", &self.id())
+            .field("name", &self.task.origin().name.as_deref().unwrap_or_default())
             .field("is_finished", &self.is_finished())
-            .field("spawned_at", &format_args!("{}", self.task.location()))
+            .field("spawned_at", &format_args!("{}", self.task.origin().location))
             .finish()
     }
 }
@@ -203,17 +207,33 @@ impl<T> fmt::Debug for AbortOnDrop<T> {
     }
 }
 
-/// Aborts a task, from any thread. Made by [`JoinHandle::abort_handle`].
+/// Aborts a task, from any thread. Made by [`JoinHandle::abort_handle`] and
+/// [`RemoteJoinHandle::abort_handle`](crate::task::RemoteJoinHandle::abort_handle).
 #[derive(Clone)]
 pub struct AbortHandle {
-    key: u64,
     id: Id,
+    target: AbortTarget,
+}
+
+#[derive(Clone)]
+enum AbortTarget {
+    /// A task whose executor knows it by this key.
+    Here { key: u64 },
+    /// What was given to another thread, and may not be a task yet.
+    Elsewhere(Arc<dyn AnyCell>),
 }
 
 impl AbortHandle {
+    pub(crate) fn elsewhere(id: Id, cell: Arc<dyn AnyCell>) -> Self {
+        Self { id, target: AbortTarget::Elsewhere(cell) }
+    }
+
     /// Ends the task at its next await. Does nothing to a task that has ended, or whose runtime is gone.
     pub fn abort(&self) {
-        executor::abort(self.key, self.id);
+        match &self.target {
+            AbortTarget::Here { key } => executor::abort(*key, self.id),
+            AbortTarget::Elsewhere(cell) => cell.abort(),
+        }
     }
 
     /// The task's id.

@@ -3,6 +3,9 @@
 mod cell;
 mod join;
 mod on_complete;
+mod park;
+mod remote_cell;
+mod remote_join;
 mod with;
 
 use std::fmt;
@@ -15,10 +18,13 @@ use crate::context;
 use crate::driver;
 
 pub use crate::executor::poll_budget;
-pub(crate) use crate::task::cell::{Task, TaskCell};
+pub(crate) use crate::task::cell::{Here, Origin, Task, TaskCell};
 pub(crate) use crate::task::join::Joinable;
 pub use crate::task::join::{AbortHandle, AbortOnDrop, JoinError, JoinHandle};
 pub use crate::task::on_complete::on_complete;
+pub(crate) use crate::task::park::wait_until;
+pub(crate) use crate::task::remote_cell::{EndOnDrop, Queued, RemoteCell, Work};
+pub use crate::task::remote_join::{RemoteAbortOnDrop, RemoteJoinHandle};
 pub use crate::task::with::{Outcome, with};
 
 /// Names a task among all that this process ever runs.
@@ -66,10 +72,41 @@ impl fmt::Debug for Id {
 /// See [`Id`].
 #[track_caller]
 pub fn id() -> Id {
-    match context::try_with(|core| core.executor.running()) {
-        Some(Some(id)) => id,
-        _ => panic!("`task::id()` was called outside a task: spawn one with `quoit::spawn`"),
+    match try_id() {
+        Some(id) => id,
+        None => panic!("`task::id()` was called outside a task: spawn one with `quoit::spawn`"),
     }
+}
+
+/// The id of the task that is running, if one is.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(quoit_runtime::task::try_id(), None);
+/// ```
+pub fn try_id() -> Option<Id> {
+    context::try_with(|core| core.executor.running()).flatten()
+}
+
+/// Takes one operation from the budget of the task that runs, and lets the others run where it is used up: for loops that
+/// always have something to do.
+///
+/// # Examples
+///
+/// ```
+/// quoit_runtime::Runtime::new()?.block_on(async {
+///     let mut sum = 0_u64;
+///     for number in 0..1000 {
+///         sum += number;
+///         quoit_runtime::task::consume_budget().await;
+///     }
+///     assert_eq!(sum, 499_500);
+/// });
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub async fn consume_budget() {
+    std::future::poll_fn(poll_budget).await;
 }
 
 /// Lets the other tasks run, and the runtime look at the kernel, before this task goes on.

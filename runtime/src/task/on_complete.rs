@@ -1,11 +1,10 @@
 //! `on_complete`: an operation with a callback.
 
 use std::future::{Future, IntoFuture};
-use std::panic::Location;
 
 use crate::context;
 use crate::spawn::spawn_on;
-use crate::task::JoinHandle;
+use crate::task::{JoinHandle, Origin};
 
 /// Runs an operation as a task, and then a callback with its output: for code that is written in callbacks.
 ///
@@ -39,8 +38,8 @@ where
     F::IntoFuture: 'static,
     C: FnOnce(F::Output) + 'static,
 {
-    let (location, future) = (Location::caller(), operation.into_future());
-    context::with(|core| spawn_on(&core.executor, location, call(future, callback)))
+    let (origin, future) = (Origin::here(), operation.into_future());
+    context::with(|core| spawn_on(&core.executor, origin, call(future, callback)))
 }
 
 async fn call<F: Future>(operation: F, callback: impl FnOnce(F::Output)) {
