@@ -41,7 +41,7 @@ pub use quoit_runtime::task::{
 };
 pub use quoit_runtime::{
     Builder, Cause, Features, Handle, KernelKind, Metrics, Refusal, Runtime, ShutdownReport, Support, Workers,
-    WorkersBuilder, block_on, metrics, probe, spawn, spawn_blocking,
+    WorkersBuilder, block_on, metrics, probe, spawn, spawn_blocking, task_local,
 };
 
 mod future_ext;
@@ -78,8 +78,8 @@ pub mod sync {
 /// Tasks: ids, yielding, and work with a tear-down. [`spawn`](crate::spawn()) makes one.
 pub mod task {
     pub use quoit_runtime::task::{
-        AbortHandle, AbortOnDrop, Id, JoinError, JoinHandle, RemoteAbortOnDrop, RemoteJoinHandle, consume_budget, id,
-        poll_budget, try_id, yield_now,
+        AbortHandle, AbortOnDrop, AccessError, Builder, Id, JoinError, JoinHandle, JoinSet, LocalKey,
+        RemoteAbortOnDrop, RemoteJoinHandle, Scope, consume_budget, id, poll_budget, try_id, yield_now,
     };
     pub use quoit_runtime::task::{Outcome, with};
 }

@@ -78,6 +78,15 @@ impl<T> JoinHandle<T> {
         executor::abort(self.task.key(), self.id());
     }
 
+    /// Has the end of the task wake this waker; `false` where it has ended.
+    pub(crate) fn wake_at_end(&self, waker: &Waker) -> bool {
+        let goes_on = !self.task.has_ended();
+        if goes_on {
+            self.task.set_joiner(waker);
+        }
+        goes_on
+    }
+
     /// The executor's key of the task.
     pub(crate) fn key(&self) -> u64 {
         self.task.key()

@@ -1,11 +1,14 @@
 //! Tasks: a future with a place for its output, and the handle that waits for it.
 
+mod builder;
 mod cell;
 mod join;
+mod local;
 mod on_complete;
 mod park;
 mod remote_cell;
 mod remote_join;
+mod set;
 mod with;
 
 use std::fmt;
@@ -18,13 +21,16 @@ use crate::context;
 use crate::driver;
 
 pub use crate::executor::poll_budget;
+pub use crate::task::builder::Builder;
 pub(crate) use crate::task::cell::{Here, Origin, Task, TaskCell};
 pub(crate) use crate::task::join::Joinable;
 pub use crate::task::join::{AbortHandle, AbortOnDrop, JoinError, JoinHandle};
+pub use crate::task::local::{AccessError, LocalKey, Scope};
 pub use crate::task::on_complete::on_complete;
 pub(crate) use crate::task::park::wait_until;
 pub(crate) use crate::task::remote_cell::{EndOnDrop, Queued, RemoteCell, Work};
 pub use crate::task::remote_join::{RemoteAbortOnDrop, RemoteJoinHandle};
+pub use crate::task::set::JoinSet;
 pub use crate::task::with::{Outcome, with};
 
 /// Names a task among all that this process ever runs.

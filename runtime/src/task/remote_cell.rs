@@ -173,6 +173,17 @@ impl<T> RemoteCell<T> {
         output.map_or(Poll::Pending, Poll::Ready)
     }
 
+    /// Has the end wake this waker, in the place of whoever waited before; `false` where it has come.
+    pub(crate) fn wake_at_end(&self, waker: &Waker) -> bool {
+        let fresh = waker.clone();
+        let mut state = lock(&self.state);
+        let goes_on = matches!(state.stage, Stage::Queued(_) | Stage::Running(_));
+        let unused = if goes_on { state.joiner.replace(fresh) } else { Some(fresh) };
+        drop(state);
+        drop(unused);
+        goes_on
+    }
+
     /// Nobody waits any more. An output that is there dies here, and one that comes later where it comes.
     pub(crate) fn detach(&self) {
         let mut state = lock(&self.state);

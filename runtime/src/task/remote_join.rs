@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::context;
 use crate::task::park::wait_for;
@@ -39,6 +39,11 @@ pub struct RemoteJoinHandle<T> {
 impl<T> RemoteJoinHandle<T> {
     pub(crate) fn new(cell: Arc<RemoteCell<T>>) -> Self {
         Self { cell }
+    }
+
+    /// Has the end of the work wake this waker; `false` where it has ended.
+    pub(crate) fn wake_at_end(&self, waker: &Waker) -> bool {
+        self.cell.wake_at_end(waker)
     }
 
     /// Waits for the output on a plain thread, which sleeps meanwhile.
