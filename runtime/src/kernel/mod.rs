@@ -161,7 +161,7 @@ impl Kernel {
     pub(crate) fn push(&mut self, sqe: Sqe) -> Result<(), Sqe> {
         match self {
             Self::Uring(uring) => uring.push(sqe),
-            Self::Epoll(epoll) => match *epoll {},
+            Self::Epoll(epoll) => epoll.push(sqe),
         }
     }
 
@@ -169,7 +169,7 @@ impl Kernel {
     pub(crate) fn staged(&mut self) -> usize {
         match self {
             Self::Uring(uring) => uring.staged(),
-            Self::Epoll(epoll) => match *epoll {},
+            Self::Epoll(epoll) => epoll.staged(),
         }
     }
 
@@ -178,7 +178,7 @@ impl Kernel {
     pub(crate) fn wants_entry(&mut self) -> bool {
         match self {
             Self::Uring(uring) => uring.wants_entry(),
-            Self::Epoll(epoll) => match *epoll {},
+            Self::Epoll(epoll) => epoll.wants_entry(),
         }
     }
 
@@ -188,7 +188,7 @@ impl Kernel {
     pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<()> {
         match self {
             Self::Uring(uring) => uring.enter(wait),
-            Self::Epoll(epoll) => match *epoll {},
+            Self::Epoll(epoll) => epoll.enter(wait),
         }
     }
 
@@ -205,7 +205,7 @@ impl Kernel {
     pub(crate) fn take_completions(&mut self, into: &mut Vec<Cqe>) {
         match self {
             Self::Uring(uring) => uring.take_completions(into),
-            Self::Epoll(epoll) => match *epoll {},
+            Self::Epoll(epoll) => epoll.take_completions(into),
         }
     }
 
@@ -213,7 +213,8 @@ impl Kernel {
     pub(crate) fn has_overflowed(&mut self) -> bool {
         match self {
             Self::Uring(uring) => uring.has_overflowed(),
-            Self::Epoll(epoll) => match *epoll {},
+            // Its queue grows.
+            Self::Epoll(_) => false,
         }
     }
 
@@ -221,7 +222,7 @@ impl Kernel {
     pub(crate) fn register_buffers(&mut self, pool: &BufferPool) -> io::Result<()> {
         match self {
             Self::Uring(uring) => uring.register_buffers(pool),
-            Self::Epoll(epoll) => match *epoll {},
+            Self::Epoll(epoll) => epoll.register_buffers(pool),
         }
     }
 
@@ -229,7 +230,7 @@ impl Kernel {
     pub(crate) fn unregister_buffers(&mut self, group: u16) {
         match self {
             Self::Uring(uring) => uring.unregister_buffers(group),
-            Self::Epoll(epoll) => match *epoll {},
+            Self::Epoll(epoll) => epoll.unregister_buffers(group),
         }
     }
 }

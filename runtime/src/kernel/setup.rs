@@ -126,13 +126,13 @@ impl Drop for Ring {
 
 /// How many entries: powers of two, the completion queue at least as long as the submission queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Sizes {
-    entries: u32,
+pub(super) struct Sizes {
+    pub(super) entries: u32,
     completion_entries: u32,
 }
 
 impl Sizes {
-    fn of(request: &SetupRequest) -> Result<Sizes, Refusal> {
+    pub(super) fn of(request: &SetupRequest) -> Result<Sizes, Refusal> {
         if request.entries == 0 {
             return Err(Refusal::of_request("a submission queue has at least one entry, not 0"));
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 pub(crate) mod affinity;
+pub(crate) mod epoll;
 pub(crate) mod event;
 pub(crate) mod host;
 pub(crate) mod mapping;

@@ -1,0 +1,181 @@
+//! Threads for what cannot be done without blocking, and the way back from them.
+//!
+//! ```text
+//!     a kernel             a pool                    the kernel's thread
+//!     Job: queued  ------> taken: running  --------> mailbox, bell -> its completion
+//!          | cancelled: nobody will run it
+//! ```
+//!
+//! There are two pools in a process, as the kernel has two kinds of workers: one with few threads, for what ends by itself
+//! (files), and one with many, for what may wait for other people (a terminal, a FIFO, a listener that others use).
+//! Neither thread handles a signal.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::kernel::epoll::jobs;
+use crate::kernel::epoll::requests::Id;
+use crate::sys::sqe::RawSqe;
+
+/// One call that a thread is to make.
+#[derive(Debug)]
+pub(super) struct Job {
+    id: Id,
+    sqe: RawSqe,
+    state: AtomicU8,
+    home: Arc<Mailbox>,
+}
+
+const QUEUED: u8 = 0;
+const RUNNING: u8 = 1;
+const CANCELLED: u8 = 2;
+
+/// Where the threads leave their answers.
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    answers: Mutex<Vec<(Id, i32)>>,
+    /// There are answers. Tells the owner without a lock.
+    filled: AtomicBool,
+    /// An eventfd in the owner's epoll.
+    bell: File,
+}
+
+impl Mailbox {
+    pub(super) fn new(bell: File) -> Self {
+        Self { answers: Mutex::new(Vec::new()), filled: AtomicBool::new(false), bell }
+    }
+
+    /// What rings when an answer is there.
+    pub(super) fn bell(&self) -> RawFd {
+        self.bell.as_raw_fd()
+    }
+
+    pub(super) fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::Acquire)
+    }
+
+    pub(super) fn open(&self) -> Vec<(Id, i32)> {
+        if !self.is_filled() {
+            return Vec::new();
+        }
+        let mut answers = lock(&self.answers);
+        self.filled.store(false, Ordering::Release);
+        std::mem::take(&mut answers)
+    }
+
+    fn leave(&self, id: Id, answer: i32) {
+        let mut answers = lock(&self.answers);
+        answers.push((id, answer));
+        let is_first = !self.filled.swap(true, Ordering::AcqRel);
+        drop(answers);
+        // Its count would have to reach 2^64 for the bell to fail.
+        if is_first {
+            let _ = (&self.bell).write(&1_u64.to_ne_bytes());
+        }
+    }
+}
+
+impl Job {
+    /// Has a thread perform what the entry describes. `ends_by_itself` says that it waits for nobody.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN`, where no thread can be had.
+    pub(super) fn start(id: Id, sqe: RawSqe, home: &Arc<Mailbox>, ends_by_itself: bool) -> Result<Arc<Self>, i32> {
+        let job = Arc::new(Self { id, sqe, state: AtomicU8::new(QUEUED), home: Arc::clone(home) });
+        let pool = if ends_by_itself { &FILES } else { &WAITERS };
+        pool.submit(Arc::clone(&job))?;
+        Ok(job)
+    }
+
+    /// Takes the job back, if no thread has begun.
+    pub(super) fn cancel(&self) -> bool {
+        self.state.compare_exchange(QUEUED, CANCELLED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    fn run(&self) {
+        if self.state.compare_exchange(QUEUED, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            let answer = jobs::perform(&self.sqe);
+            self.home.leave(self.id, answer);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Pool {
+    state: Mutex<State>,
+    /// Work has come.
+    bell: Condvar,
+    most_threads: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    work: VecDeque<Arc<Job>>,
+    threads: usize,
+    idle: usize,
+}
+
+static FILES: Pool = Pool::new(16);
+static WAITERS: Pool = Pool::new(512);
+
+impl Pool {
+    const fn new(most_threads: usize) -> Self {
+        let state = State { work: VecDeque::new(), threads: 0, idle: 0 };
+        Self { state: Mutex::new(state), bell: Condvar::new(), most_threads }
+    }
+
+    fn submit(&'static self, job: Arc<Job>) -> Result<(), i32> {
+        let mut state = lock(&self.state);
+        state.work.push_back(job);
+        if state.idle >= state.work.len() {
+            self.bell.notify_one();
+        } else if state.threads < self.most_threads {
+            state.threads += 1;
+            let started = thread::Builder::new().name(String::from("quoit-epoll")).spawn(|| self.serve());
+            if started.is_err() {
+                state.threads -= 1;
+                if state.threads == 0 {
+                    state.work.pop_back();
+                    return Err(libc::EAGAIN);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn serve(&self) {
+        jobs::block_signals();
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(job) = state.work.pop_front() {
+                drop(state);
+                job.run();
+                drop(job);
+                state = lock(&self.state);
+                continue;
+            }
+            state.idle += 1;
+            let (woken, timeout) = self.bell.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            if timeout.timed_out() && state.work.is_empty() {
+                state.threads -= 1;
+                return;
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long a thread waits for work before it goes.
+const PATIENCE: Duration = Duration::from_secs(5);
