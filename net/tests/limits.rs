@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::{arena_with, pair, read_to_end, run_for, soon, std_pair, write_all};
 use quoit_net::{TcpListener, TcpStream};
 use quoit_runtime::buf::RecvBuf;
-use quoit_runtime::{Builder, Runtime, spawn};
+use quoit_runtime::{Builder, KernelKind, Runtime, spawn};
 use quoit_testkit::{EchoLoad, EchoReport, allocations_of_this_thread};
 
 /// What the server measures, while all connections are busy.
@@ -108,7 +108,9 @@ fn ring_of_eight_entries_serves_500_connections() {
     arena_with(small, |runtime| {
         let (report, _) = serve(runtime, |address| load(address, 500, 20, 8_000));
         assert_eq!((report.connections, report.messages), (500, 10_000));
-        assert!(runtime.metrics().overflows > 0, "else this shows nothing: {:?}", runtime.metrics());
+        // Else this shows nothing; but the queue of the emulated ring grows instead.
+        let overflows = runtime.metrics().overflows;
+        assert_eq!(overflows > 0, runtime.kernel() != KernelKind::Epoll, "{:?}", runtime.metrics());
     });
 }
 

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd as _;
 
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{self, InFlight, Nop, PollOnce, ReadAt};
-use quoit_runtime::{Runtime, metrics};
+use quoit_runtime::{KernelKind, Runtime, metrics};
 use quoit_testkit::LiveBuffers;
 use support::{Buf, alone, end_idle, pipe, turns_until, write};
 
@@ -68,7 +68,8 @@ fn hundreds_of_completions_at_once_run_over_and_none_is_lost() {
         });
         overflows = runtime.metrics().overflows;
     }
-    assert!(overflows > 0, "{:?}", runtime.metrics());
+    // The queue of the emulated ring grows instead.
+    assert_eq!(overflows > 0, runtime.kernel() != KernelKind::Epoll, "{:?}", runtime.metrics());
     // Wakes from other threads still come: the poll that brings them has ended with the first overflow.
     runtime.block_on(async {
         let (sender, receiver) = std::sync::mpsc::channel();

@@ -143,7 +143,6 @@ pub(crate) enum Wait {
 
 /// The kernels that a driver can stand on.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one a runtime, and it rests in its driver")]
 pub(crate) enum Kernel {
     /// The real thing.
     Uring(Uring),

@@ -145,11 +145,13 @@ impl Epoll {
         if ends_only && sqe.len == libc::P_PIDFD {
             return Progress::Ready(Direction::Read);
         }
-        if ends_only && sqe.len == libc::P_PID && request.owned.is_none() {
-            if let Ok(process) = calls::process(sqe.fd) {
-                request.fd = process.as_raw_fd();
-                request.owned = Some(process);
-            }
+        if ends_only
+            && sqe.len == libc::P_PID
+            && request.owned.is_none()
+            && let Ok(process) = calls::process(sqe.fd)
+        {
+            request.fd = process.as_raw_fd();
+            request.owned = Some(process);
         }
         if request.owned.is_some() { Progress::Ready(Direction::Read) } else { Progress::after(CHILD_LOOKS) }
     }

@@ -66,7 +66,7 @@ impl Epoll {
                 request.stopping = true;
                 return Err(libc::EALREADY);
             }
-            Place::Waiting | Place::Polling => self.files.withdraw(fd, id),
+            Place::Waiting | Place::Polling => self.files.leave(request),
             Place::Timed => {
                 if let Some(deadline) = request.deadline {
                     self.timers.remove(&(deadline, id));
@@ -74,6 +74,7 @@ impl Epoll {
             }
             Place::Working(_) | Place::Orphaned | Place::Running => {}
         }
+        self.files.rest(fd);
         let request = self.requests.take(id).ok_or(libc::ENOENT)?;
         // What was done before stays done, and is told.
         let result = if request.done > 0 { request.done as i32 } else { -libc::ECANCELED };

@@ -7,10 +7,10 @@
 //! closed behind our back, and its number be another file's: the next wait is for the file that it names by then. Events
 //! of a registration that was left behind (its file lives on by a duplicate) carry an old generation, and are dropped.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 
-use crate::kernel::epoll::requests::{Direction, Id};
+use crate::kernel::epoll::requests::{Direction, Id, Request};
 use crate::sys::epoll::Poller;
 
 /// The descriptors, by number.
@@ -33,13 +33,16 @@ struct File {
     ended: bool,
     /// What it is registered for.
     interest: u32,
-    readers: VecDeque<Id>,
-    writers: VecDeque<Id>,
-    polls: Vec<Id>,
+    readers: Queue,
+    writers: Queue,
+    polls: Queue,
 }
 
+/// Requests by their [`Request::order`]: first come, first served, and taken out of the middle as easily.
+type Queue = BTreeMap<u64, Id>;
+
 impl File {
-    fn queue(&mut self, direction: Direction) -> &mut VecDeque<Id> {
+    fn queue(&mut self, direction: Direction) -> &mut Queue {
         match direction {
             Direction::Read => &mut self.readers,
             Direction::Write => &mut self.writers,
@@ -65,46 +68,34 @@ impl Files {
         Some(&mut self.files[index])
     }
 
-    /// Puts a request behind those that wait for the descriptor, or in front of them again.
-    pub(super) fn enqueue(&mut self, fd: RawFd, direction: Direction, id: Id, in_front: bool) {
-        let Some(file) = self.at(fd) else { return };
-        let queue = file.queue(direction);
-        if in_front {
-            queue.push_front(id)
-        } else {
-            queue.push_back(id)
-        }
-        self.waiting += 1;
+    /// Has a request wait for the descriptor, behind those that did before. One that waits already keeps its place.
+    pub(super) fn enqueue(&mut self, direction: Direction, id: Id, request: &Request) {
+        let Some(file) = self.at(request.fd) else { return };
+        let is_new = file.queue(direction).insert(request.order, id).is_none();
+        self.waiting += usize::from(is_new);
     }
 
-    /// Takes the first that waits. [`rest`](Self::rest) is to follow when the queue has been seen to.
-    pub(super) fn dequeue(&mut self, fd: RawFd, direction: Direction) -> Option<Id> {
-        let id = self.at(fd)?.queue(direction).pop_front()?;
-        self.waiting -= 1;
-        Some(id)
+    /// The first that waits.
+    pub(super) fn first(&mut self, fd: RawFd, direction: Direction) -> Option<Id> {
+        self.at(fd)?.queue(direction).first_key_value().map(|(_, id)| *id)
     }
 
-    pub(super) fn watch(&mut self, fd: RawFd, id: Id) {
-        let Some(file) = self.at(fd) else { return };
-        file.polls.push(id);
-        self.waiting += 1;
+    pub(super) fn watch(&mut self, id: Id, request: &Request) {
+        let Some(file) = self.at(request.fd) else { return };
+        let is_new = file.polls.insert(request.order, id).is_none();
+        self.waiting += usize::from(is_new);
     }
 
     /// The polls of a descriptor.
     pub(super) fn polls(&mut self, fd: RawFd) -> Vec<Id> {
-        self.at(fd).map_or_else(Vec::new, |file| file.polls.clone())
+        self.at(fd).map_or_else(Vec::new, |file| file.polls.values().copied().collect())
     }
 
-    /// Takes a request out, wherever it waits for the descriptor.
-    pub(super) fn withdraw(&mut self, fd: RawFd, id: Id) {
-        let Some(file) = self.at(fd) else { return };
-        let before = file.readers.len() + file.writers.len() + file.polls.len();
-        file.readers.retain(|other| *other != id);
-        file.writers.retain(|other| *other != id);
-        file.polls.retain(|other| *other != id);
-        let gone = before - (file.readers.len() + file.writers.len() + file.polls.len());
-        self.waiting -= gone;
-        self.rest(fd);
+    /// A request waits no more, if it did. [`rest`](Self::rest) is to follow.
+    pub(super) fn leave(&mut self, request: &Request) {
+        let Some(file) = self.at(request.fd) else { return };
+        let queues = [&mut file.readers, &mut file.writers, &mut file.polls];
+        self.waiting -= queues.into_iter().filter_map(|queue| queue.remove(&request.order)).count();
     }
 
     /// If nobody waits for the descriptor any more, its registration is not to be believed from now on.
@@ -177,7 +168,8 @@ impl Files {
         }
         file.live = false;
         file.generation = file.generation.wrapping_add(1);
-        let ids: Vec<Id> = file.readers.drain(..).chain(file.writers.drain(..)).chain(file.polls.drain(..)).collect();
+        let queues = [&mut file.readers, &mut file.writers, &mut file.polls];
+        let ids: Vec<Id> = queues.into_iter().flat_map(std::mem::take).map(|(_, id)| id).collect();
         self.waiting -= ids.len();
         ids
     }

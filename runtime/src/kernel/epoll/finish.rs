@@ -62,7 +62,8 @@ impl Epoll {
         if request.linked.first().is_none_or(|next| next.opcode != opcode::LinkTimeout::CODE) {
             return;
         }
-        let mut timeout = Request::new(request.linked.remove(0));
+        let sqe = request.linked.remove(0);
+        let mut timeout = Request::new(sqe, self.next_order());
         timeout.guarded = Some(id);
         timeout.place = Place::Timed;
         match self.deadline_of(&timeout.sqe) {

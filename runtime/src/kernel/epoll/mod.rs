@@ -66,6 +66,10 @@ pub(crate) struct Epoll {
     entries: usize,
     /// Links whose turn has come: an entry, and those that wait for it.
     followers: VecDeque<(RawSqe, Vec<RawSqe>)>,
+    /// How many requests there have been.
+    begun: u64,
+    /// How often in a row nobody has looked at epoll, though somebody waits.
+    unlooked: u32,
     /// Begun and not ended.
     requests: Requests,
     /// Who waits for which descriptor.
@@ -100,6 +104,8 @@ impl Epoll {
             staged: VecDeque::new(),
             entries: sizes.entries as usize,
             followers: VecDeque::new(),
+            begun: 0,
+            unlooked: 0,
             requests: Requests::default(),
             files: Files::default(),
             again: Vec::new(),
@@ -125,15 +131,26 @@ impl Epoll {
         self.staged.len()
     }
 
-    /// No flag in shared memory tells that a descriptor has become ready, so whoever waits for one wants an entry.
-    pub(crate) fn wants_entry(&self) -> bool {
-        self.has_more() || !self.staged.is_empty() || !self.files.is_idle() || !self.timers.is_empty()
+    /// No flag in shared memory tells that a descriptor has become ready. So while somebody waits for one, every few turns
+    /// of tasks that have nothing to do with it are worth a look.
+    pub(crate) fn wants_entry(&mut self) -> bool {
+        if self.has_more() || !self.staged.is_empty() {
+            return true;
+        }
+        self.unlooked += 1;
+        self.unlooked >= TURNS_A_LOOK && !(self.files.is_idle() && self.timers.is_empty())
     }
 
     pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        self.unlooked = 0;
         self.begin_staged();
         self.go_on();
         self.look(self.how_long(wait))
+    }
+
+    fn next_order(&mut self) -> u64 {
+        self.begun += 1;
+        self.begun
     }
 
     /// There is something to tell, or to do, without any event.
@@ -174,6 +191,9 @@ impl Epoll {
 
 /// The token of the mailbox's bell: no descriptor has this number.
 const BELL: u64 = u64::MAX;
+
+/// Turns without an entry before one that only looks.
+const TURNS_A_LOOK: u32 = 4;
 
 /// Calls that one descriptor's queue gets in a turn, and completions of one request, before the others have theirs.
 const MOST_SHOTS: usize = 32;

@@ -28,6 +28,8 @@ pub(super) struct Request {
     /// How often it was tried.
     pub(super) tries: u32,
     pub(super) place: Place,
+    /// Its place among those that wait for the same descriptor: they are served in the order in which they began.
+    pub(super) order: u64,
     /// Its socket is a stream of bytes; none until it had to be known.
     pub(super) is_stream: Option<bool>,
     /// Its listener may have other users, who could take a connection away between the look and the call.
@@ -73,7 +75,8 @@ pub(super) enum Direction {
 }
 
 impl Request {
-    pub(super) fn new(sqe: RawSqe) -> Self {
+    /// The `order` is unlike that of any other request.
+    pub(super) fn new(sqe: RawSqe, order: u64) -> Self {
         Self {
             sqe,
             fd: sqe.fd,
@@ -81,6 +84,7 @@ impl Request {
             done: 0,
             tries: 0,
             place: Place::Running,
+            order,
             is_stream: None,
             is_shared: false,
             stopping: false,
@@ -178,7 +182,7 @@ mod tests {
     use super::*;
 
     fn request(user_data: u64) -> Request {
-        Request::new(RawSqe::from(&opcode::Nop::new().build().user_data(user_data)))
+        Request::new(RawSqe::from(&opcode::Nop::new().build().user_data(user_data)), user_data)
     }
 
     #[test]

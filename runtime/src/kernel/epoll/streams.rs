@@ -91,8 +91,9 @@ impl Epoll {
                 return Progress::Done(Ended { flags: piece.flags, ..Ended::with(piece.result as i32) });
             }
             self.post(sqe.user_data, piece.result as i32, piece.flags | abi::cqe::MORE);
-            // A stream that did not fill the buffer has no more, unless its end is behind that and has been told already.
-            if piece.is_short && self.is_stream(request) && self.files.end_will_be_told(request.fd) {
+            // A stream that has no more tells of what comes, unless that is its end and has been told already.
+            let has_more = piece.flags & abi::cqe::SOCK_NONEMPTY != 0;
+            if !has_more && self.is_stream(request) && self.files.end_will_be_told(request.fd) {
                 return Progress::Wait(Direction::Read);
             }
         }

@@ -39,7 +39,7 @@ impl Epoll {
     }
 
     fn begin(&mut self, sqe: RawSqe, linked: Vec<RawSqe>) {
-        let mut request = Request::new(sqe);
+        let mut request = Request::new(sqe, self.next_order());
         request.linked = linked;
         let progress = self.attempt_first(&mut request);
         self.settle(None, request, progress);
@@ -87,7 +87,7 @@ impl Epoll {
             if sqe.len & abi::POLL_MULTI != 0 {
                 self.post(sqe.user_data, found as i32, abi::cqe::MORE);
             } else if let Some(request) = self.requests.take(id) {
-                self.files.withdraw(fd, id);
+                self.files.leave(&request);
                 self.settle(Some(id), request, Progress::Done(Ended::with(found as i32)));
             }
         }
@@ -95,11 +95,14 @@ impl Epoll {
 
     /// Lets those try again that wait for the descriptor, first come first served.
     fn serve(&mut self, fd: RawFd, direction: Direction) {
-        while let Some(id) = self.files.dequeue(fd, direction) {
-            let Some(mut request) = self.requests.take(id) else { continue };
+        while let Some(id) = self.files.first(fd, direction) {
+            let Some(mut request) = self.requests.take(id) else { unreachable!("who waits is in the table") };
             let progress = self.attempt(&mut request);
             // Not now for the first is not now for the others.
             let stays = matches!(progress, Progress::Wait(_) | Progress::Ready(_) | Progress::Again(_));
+            if !stays {
+                self.files.leave(&request);
+            }
             self.settle(Some(id), request, progress);
             if stays {
                 break;
@@ -150,12 +153,8 @@ impl Epoll {
             Progress::Wait(direction) => self.wait(id, request, direction, false),
             Progress::Ready(direction) => self.wait(id, request, direction, true),
             Progress::Again(direction) => {
-                let fd = request.fd;
-                request.place = Place::Waiting;
-                let in_front = id.is_some();
-                let id = self.keep(id, request);
-                self.files.enqueue(fd, direction, id, in_front);
-                self.again.push((fd, direction));
+                self.again.push((request.fd, direction));
+                self.enqueue(id, request, direction);
             }
             Progress::At(deadline) => {
                 request.place = Place::Timed;
@@ -187,21 +186,30 @@ impl Epoll {
     }
 
     /// Has it wait for its descriptor; `afresh` where it doesn't know that it isn't ready now.
-    fn wait(&mut self, id: Option<Id>, mut request: Request, direction: Direction, afresh: bool) {
-        let (fd, in_front) = (request.fd, id.is_some());
+    fn wait(&mut self, id: Option<Id>, request: Request, direction: Direction, afresh: bool) {
         let events = match direction {
             Direction::Read => libc::EPOLLIN | libc::EPOLLPRI,
             Direction::Write => libc::EPOLLOUT,
         };
-        match self.files.arm(&self.poller, fd, events as u32, afresh) {
-            Ok(()) => {
-                request.place = Place::Waiting;
-                let id = self.keep(id, request);
-                self.files.enqueue(fd, direction, id, in_front);
+        match self.files.arm(&self.poller, request.fd, events as u32, afresh) {
+            Ok(()) => self.enqueue(id, request, direction),
+            Err(errno) => {
+                self.files.leave(&request);
+                // A file that has no readiness: its calls wait for a disk, or an odd device.
+                if errno == libc::EPERM && is_read_or_write(&request) {
+                    self.hand_over(id, request, false);
+                } else {
+                    self.settle(id, request, Progress::Done(Ended::error(errno)));
+                }
             }
-            // A file that has no readiness: its calls wait for a disk, or an odd device.
-            Err(libc::EPERM) if is_read_or_write(&request) => self.hand_over(id, request, false),
-            Err(errno) => self.settle(id, request, Progress::Done(Ended::error(errno))),
+        }
+    }
+
+    fn enqueue(&mut self, id: Option<Id>, mut request: Request, direction: Direction) {
+        request.place = Place::Waiting;
+        let id = self.keep(id, request);
+        if let Some(request) = self.requests.get(id) {
+            self.files.enqueue(direction, id, request);
         }
     }
 
@@ -226,7 +234,9 @@ impl Epoll {
             Ok(()) => {
                 request.place = Place::Polling;
                 let id = self.keep(id, request);
-                self.files.watch(fd, id);
+                if let Some(request) = self.requests.get(id) {
+                    self.files.watch(id, request);
+                }
             }
             // A file that has no readiness is ready now, or never will be what is asked for.
             Err(libc::EPERM) => match calls::poll(fd, wanted as i16) {
