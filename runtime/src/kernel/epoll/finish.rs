@@ -65,6 +65,8 @@ impl Epoll {
         let sqe = request.linked.remove(0);
         let mut timeout = Request::new(sqe, self.next_order());
         timeout.guarded = Some(id);
+        // It runs from now on: the next that is heard of it is that its time is up.
+        timeout.tries = 1;
         timeout.place = Place::Timed;
         match self.deadline_of(&timeout.sqe) {
             Ok(deadline) => {

@@ -85,18 +85,26 @@ impl Epoll {
     }
 }
 
-/// The answer of a connect that goes on in the kernel, if there is one by now.
-fn still_connecting(request: &mut Request) -> Progress {
+/// The answer of a connect that goes on in the system, if there is one by now.
+fn still_connecting(request: &Request) -> Progress {
     match calls::poll(request.fd, libc::POLLOUT) {
         Ok(0) => return Progress::Wait(Direction::Write),
-        Ok(_) => {}
+        Ok(found) if found & libc::POLLERR == 0 => {}
+        Ok(_) => {
+            return Progress::of(match calls::socket_option(request.fd, libc::SO_ERROR) {
+                Ok(errno @ 1..) => Err(errno),
+                Ok(_) => Err(libc::ECONNREFUSED),
+                Err(errno) => Err(errno),
+            });
+        }
         Err(errno) => return Progress::failed(errno),
     }
-    Progress::of(match calls::socket_option(request.fd, libc::SO_ERROR) {
-        Ok(0) => Ok(0),
-        Ok(errno) => Err(errno),
-        Err(errno) => Err(errno),
-    })
+    // Once more: it is the call that makes the socket a connected one.
+    match calls::connect(&request.sqe) {
+        Err(libc::EALREADY | libc::EINPROGRESS | libc::EINTR) => Progress::Wait(Direction::Write),
+        Err(libc::EISCONN) => Progress::of(Ok(0)),
+        answer => Progress::of(answer),
+    }
 }
 
 /// Accepts a connection if there is one, else `EAGAIN`.

@@ -129,7 +129,7 @@ impl Epoll {
                 let (address, room) = (sqe.addr + request.done as u64, sqe.len as usize - request.done);
                 (calls::receive(sqe.fd, address, room, flags)?, room)
             };
-            let flags = self.more_waits(request, count >= room);
+            let flags = self.more_waits(request, count >= room || flags & libc::MSG_PEEK != 0);
             return Ok(Piece { result: count, flags, is_short: count < room, is_empty: count == 0 });
         }
         let provided = self.groups.next(sqe.buf_group)?;

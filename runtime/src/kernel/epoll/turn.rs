@@ -267,6 +267,6 @@ const READS: u32 = (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP | libc::EP
 /// Events that let a writer try again.
 const WRITES: u32 = (libc::EPOLLOUT | libc::EPOLLHUP | libc::EPOLLERR) as u32;
 /// Events that a poll is told unasked.
-const ALWAYS_TOLD: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
+const ALWAYS_TOLD: u32 = (libc::EPOLLHUP | libc::EPOLLERR | libc::EPOLLRDHUP) as u32;
 /// Events that a poll may ask for.
 const POLLABLE: u32 = 0x3fff;
