@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::{Known, arena, arena_with, pair, poll_once, read_to_end, reset, run, soon, storm, until, write_all};
 use quoit_net::TcpStream;
 use quoit_runtime::task::yield_now;
-use quoit_runtime::{metrics, spawn};
+use quoit_runtime::{KernelKind, metrics, spawn};
 use quoit_testkit::{EchoLoad, Rng, allocations_of_this_thread};
 
 fn behind() -> (TcpStream, StdStream) {
@@ -238,29 +238,32 @@ fn error_of_a_message_is_told_by_the_next_write_and_stays_told() {
 }
 
 #[test]
-fn steady_answers_allocate_nothing() {
-    arena(|runtime| {
-        let (stream, peer) = behind();
-        const ROUNDS: usize = 200;
-        let client = thread::spawn(move || {
-            let mut answer = [0; 1_000];
-            for _round in 0..ROUNDS {
-                write_all(&peer, &[7; 1_000]);
-                (&peer).read_exact(&mut answer).unwrap();
-            }
-        });
-        run(runtime, async {
-            let (mut rounds, mut counted) = (0, allocations_of_this_thread());
-            while let Some(received) = stream.recv().await.unwrap() {
-                stream.write_all(received).await.0.unwrap();
-                rounds += 1;
-                if rounds == ROUNDS / 2 {
-                    counted = allocations_of_this_thread();
+fn steady_answers_allocate_nothing_on_the_ring() {
+    arena_with(
+        |builder| _ = builder.kernel(KernelKind::IoUring),
+        |runtime| {
+            let (stream, peer) = behind();
+            const ROUNDS: usize = 200;
+            let client = thread::spawn(move || {
+                let mut answer = [0; 1_000];
+                for _round in 0..ROUNDS {
+                    write_all(&peer, &[7; 1_000]);
+                    (&peer).read_exact(&mut answer).unwrap();
                 }
-            }
-            assert!(rounds >= ROUNDS, "{rounds} rounds");
-            assert_eq!(allocations_of_this_thread() - counted, 0);
-        });
-        client.join().unwrap();
-    });
+            });
+            run(runtime, async {
+                let (mut rounds, mut counted) = (0, allocations_of_this_thread());
+                while let Some(received) = stream.recv().await.unwrap() {
+                    stream.write_all(received).await.0.unwrap();
+                    rounds += 1;
+                    if rounds == ROUNDS / 2 {
+                        counted = allocations_of_this_thread();
+                    }
+                }
+                assert!(rounds >= ROUNDS, "{rounds} rounds");
+                assert_eq!(allocations_of_this_thread() - counted, 0);
+            });
+            client.join().unwrap();
+        },
+    );
 }
