@@ -78,7 +78,7 @@ impl Builder {
     }
 
     /// Has a kernel thread look for submissions, which goes to sleep after this long without any. It takes a core for
-    /// itself; off by default.
+    /// itself; off by default. Means nothing on other kernels than io_uring.
     pub fn sqpoll(&mut self, idle: Duration) -> &mut Self {
         self.sqpoll = Some(idle);
         self
@@ -124,7 +124,7 @@ impl Builder {
     /// # Errors
     ///
     /// `InvalidInput` where a setting makes no sense. Where the kernel refuses io_uring: `PermissionDenied`, `Unsupported`
-    /// or `OutOfMemory`; the text names the cause and the fix.
+    /// or `OutOfMemory`; the text names the cause and the fix. [`KernelKind::Auto`] goes on with epoll in the first two cases.
     pub fn build(&self) -> io::Result<Runtime> {
         let pool = self.pool_config()?;
         if self.poll_budget == 0 {

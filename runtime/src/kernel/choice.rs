@@ -6,6 +6,7 @@ use std::sync::Once;
 
 use crate::kernel::Kernel;
 use crate::kernel::epoll::Epoll;
+use crate::kernel::probe::Features;
 use crate::kernel::refusal::Refusal;
 use crate::kernel::setup::SetupRequest;
 
@@ -65,6 +66,15 @@ impl Kernel {
 pub(crate) fn falls_back(refusal: &Refusal) -> bool {
     let lacking = matches!(refusal.errno(), libc::EPERM | libc::ENOSYS | libc::EINVAL | libc::EOPNOTSUPP);
     lacking && refusal.kind() != io::ErrorKind::InvalidInput
+}
+
+/// What `Auto` runs on, if the environment is silent, by what became of a ring.
+pub(crate) fn name_of(io_uring: &Result<Features, Refusal>) -> &'static str {
+    match io_uring {
+        Ok(_) => "io_uring",
+        Err(refusal) if falls_back(refusal) => "epoll",
+        Err(_) => "none",
+    }
 }
 
 /// The environment decides only what the program leaves open.

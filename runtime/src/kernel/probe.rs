@@ -4,6 +4,7 @@ use std::fmt;
 
 use io_uring::{Parameters, Probe, opcode};
 
+use super::choice;
 use super::refusal::Refusal;
 use super::setup::{self, SetupRequest};
 use crate::sys::host;
@@ -30,14 +31,16 @@ use crate::sys::host;
 pub fn probe() -> Support {
     let request = SetupRequest { entries: PROBE_ENTRIES, completion_entries: None, sqpoll: None };
     let io_uring = setup::set_up(&request).map(|ring| ring.features.clone());
-    Support { kernel: if io_uring.is_ok() { "io_uring" } else { "none" }, io_uring }
+    let kernel = choice::name_of(&io_uring);
+    Support { kernel, io_uring }
 }
 
 /// The answer of [`probe`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Support {
-    /// What a runtime would run on: `io_uring`, or `none`.
+    /// What a runtime runs on, if neither the program nor `QUOIT_KERNEL` names a kernel: `io_uring`; `epoll`, where io_uring
+    /// is forbidden or missing; `none`, where it is short of something that may come back.
     pub kernel: &'static str,
     /// What io_uring offers, or why there is none.
     pub io_uring: Result<Features, Refusal>,
@@ -134,7 +137,8 @@ impl Features {
 
 impl fmt::Display for Support {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "kernel               {}", self.kernel)?;
+        let emulated = if self.kernel == "epoll" { " (in the place of io_uring, with the same results)" } else { "" };
+        writeln!(f, "kernel               {}{emulated}", self.kernel)?;
         match &self.io_uring {
             Ok(features) => features.fmt(f),
             Err(refusal) => write!(f, "io_uring             no: {refusal}"),
@@ -242,6 +246,17 @@ mod tests {
         assert!(text.starts_with("kernel               io_uring\nrelease              "), "{text}");
         assert!(text.contains("\nmultishot recv       yes\n"), "{text}");
         assert!(text.contains("\nopcodes missing      "), "{text}");
+    }
+
+    #[test]
+    fn where_io_uring_is_forbidden_the_table_tells_of_epoll_and_why() {
+        let refusal = Refusal::of_call("io_uring_setup", &std::io::Error::from_raw_os_error(libc::EPERM));
+        let io_uring = Err(refusal);
+        let text = Support { kernel: choice::name_of(&io_uring), io_uring }.to_string();
+        assert!(text.starts_with("kernel               epoll (in the place of io_uring"), "{text}");
+        assert!(text.contains("\nio_uring             no: io_uring_setup was refused (EPERM)"), "{text}");
+        let short = Err(Refusal::of_call("io_uring_setup", &std::io::Error::from_raw_os_error(libc::ENOMEM)));
+        assert_eq!(choice::name_of(&short), "none");
     }
 
     #[test]
