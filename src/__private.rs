@@ -6,7 +6,7 @@ use std::process::exit;
 pub use quoit_macros::select;
 pub use quoit_runtime::random::below as random_below;
 
-use crate::Runtime;
+use crate::{Runtime, Workers};
 
 /// Runs a program. Where the kernel refuses a ring, the diagnosis goes to standard error, and the exit code is 1.
 pub fn main<F: Future>(future: F) -> F::Output {
@@ -16,6 +16,29 @@ pub fn main<F: Future>(future: F) -> F::Output {
             eprintln!("quoit: {error}");
             exit(1)
         }
+    }
+}
+
+/// As [`main`], on the first of a set of threads.
+pub fn main_on_threads<F: Future>(threads: usize, future: F) -> F::Output {
+    match Workers::builder().threads(threads).block_on(future) {
+        Ok(output) => output,
+        Err(error) => {
+            eprintln!("quoit: {error}");
+            exit(1)
+        }
+    }
+}
+
+/// Runs a test on the first of a set of threads.
+///
+/// # Panics
+///
+/// As the test does; and where the kernel refuses a ring.
+pub fn test_on_threads<F: Future>(threads: usize, body: F) -> F::Output {
+    match Workers::builder().threads(threads).block_on(body) {
+        Ok(output) => output,
+        Err(error) => panic!("no runtime: {error}"),
     }
 }
 

@@ -43,3 +43,32 @@ async fn a_test_may_give_a_result() -> io::Result<()> {
 async fn a_test_may_be_expected_to_panic() {
     panic!("as it should");
 }
+
+/// A number of threads may be computed.
+fn two() -> usize {
+    1 + 1
+}
+
+#[quoit::main(threads = two())]
+async fn program_on_threads() -> io::Result<Vec<usize>> {
+    let shared = Rc::new(quoit::Workers::current().expect("the first of a set"));
+    assert_eq!((shared.len(), quoit::Workers::current_index()), (2, Some(0)));
+    let mut indexes = Vec::new();
+    for index in shared.broadcast(|_| async { quoit::Workers::current_index() }) {
+        indexes.extend(index.await?);
+    }
+    Ok(indexes)
+}
+
+#[test]
+fn main_with_threads_runs_its_body_on_the_first_and_ends_the_others() {
+    assert_eq!(program_on_threads().expect("no error"), [0, 1]);
+    assert!(quoit::Workers::current().is_none());
+}
+
+#[quoit::test(threads = 2)]
+async fn a_test_may_have_several_threads() {
+    let workers = quoit::Workers::current().expect("the first of a set");
+    let there = workers.spawn_on(1, || async { std::thread::current().id() }).await.expect("no panic");
+    assert_ne!(there, std::thread::current().id());
+}

@@ -51,7 +51,7 @@ fn expand(attribute: Attribute, arguments: TokenStream, item: TokenStream) -> To
     }
     let quoit = options.quoit.clone().unwrap_or_else(|| parse_quote!(::quoit));
     let call = match attribute {
-        Attribute::Main => call_main(&quoit, &function),
+        Attribute::Main => call_main(&quoit, &function, &options),
         Attribute::Test => call_test(&quoit, &function, &options),
     };
     let test = (attribute == Attribute::Test).then(|| quote!(#[::core::prelude::v1::test]));
@@ -76,9 +76,12 @@ fn placeholder(function: &Function) -> TokenStream {
     quote!(#[allow(dead_code, reason = "its attribute was refused")] #visibility fn #name() {})
 }
 
-fn call_main(quoit: &Path, function: &Function) -> TokenStream {
+fn call_main(quoit: &Path, function: &Function, options: &Options) -> TokenStream {
     let name = &function.signature.ident;
-    quote!(#quoit::__private::main(#name()))
+    match &options.threads {
+        Some(threads) => quote!(#quoit::__private::main_on_threads(#threads, #name())),
+        None => quote!(#quoit::__private::main(#name())),
+    }
 }
 
 fn call_test(quoit: &Path, function: &Function, options: &Options) -> TokenStream {
@@ -86,6 +89,9 @@ fn call_test(quoit: &Path, function: &Function, options: &Options) -> TokenStrea
     let kernel = optional(options.kernel.map(|(kernel, _)| Kernel::name(kernel)));
     let seed = optional(options.seed.map(|(seed, _)| seed));
     let seeds = optional(options.seeds.map(|(seeds, _)| seeds));
+    if let Some(threads) = &options.threads {
+        return quote!(#quoit::__private::test_on_threads(#threads, #name()));
+    }
     quote! {
         #quoit::__private::test(
             #quoit::__private::TestOptions { kernel: #kernel, seed: #seed, seeds: #seeds },

@@ -23,7 +23,7 @@ use proc_macro::TokenStream;
 ///
 /// | Option | Value | Meaning |
 /// |---|---|---|
-/// | `threads` | an integer or an expression | How many threads run a runtime. Today only `1` is supported. |
+/// | `threads` | an integer or an expression of type `usize` | How many threads run a runtime each; the body runs on the first. `quoit::Workers::current()` names the set. |
 /// | `kernel` | `"uring"`, `"epoll"` or `"sim"` | What the runtime drives. Today only `"uring"` is supported. |
 /// | `crate` | a path in quotes | Where quoit is found if it is not `::quoit`, for example `"::my::quoit"`. |
 ///
@@ -65,6 +65,7 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// | Option | Value | Meaning |
 /// |---|---|---|
+/// | `threads` | an integer or an expression of type `usize` | How many threads run a runtime each; the body runs on the first. `quoit::Workers::current()` names the set. |
 /// | `kernel` | `"uring"`, `"epoll"` or `"sim"` | What the runtime drives. Today only `"uring"` is supported. |
 /// | `seed` | an integer | The one seed of a simulated kernel. Not supported today. |
 /// | `seeds` | an integer | How many seeds of a simulated kernel to run the body with. Not supported today. |

@@ -59,7 +59,7 @@ impl Attribute {
     fn known(self) -> &'static [&'static str] {
         match self {
             Attribute::Main => &["threads", "kernel", "crate"],
-            Attribute::Test => &["kernel", "seed", "seeds", "crate"],
+            Attribute::Test => &["threads", "kernel", "seed", "seeds", "crate"],
         }
     }
 }
@@ -112,14 +112,10 @@ impl Options {
 
     /// Refuses what is well-formed but makes no sense together, or is not there yet.
     pub(crate) fn refuse_unsupported(&self, errors: &mut Errors) {
-        if let Some(threads) = &self.threads
-            && !is_literal_one(threads)
-        {
-            errors.push(syn::Error::new(
-                threads.span(),
-                "`threads` other than the literal 1 needs the `Workers` of a later version of quoit: \
-                 this version runs one thread a runtime",
-            ));
+        if let (Some(threads), Some((Kernel::Sim, _))) = (&self.threads, self.kernel) {
+            let text =
+                "`threads` needs a real kernel: a simulated world is one thread's, with `quoit::sim::host` for others";
+            errors.push(syn::Error::new(threads.span(), text));
         }
         if let Some((kernel @ (Kernel::Epoll | Kernel::Sim), span)) = self.kernel {
             let name = kernel.name();
@@ -257,8 +253,4 @@ fn parse_integer(literal: &LitInt, suffix: &str) -> syn::Result<u64> {
 
 fn is_negative(value: &Expr) -> bool {
     matches!(value, Expr::Unary(ExprUnary { op: UnOp::Neg(_), .. }))
-}
-
-fn is_literal_one(value: &Expr) -> bool {
-    matches!(literal(value), Some(Lit::Int(count)) if parse_integer(count, "usize").is_ok_and(|count| count == 1))
 }

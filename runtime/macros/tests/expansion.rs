@@ -19,6 +19,11 @@ mod facade {
             }
         }
 
+        pub(crate) fn main_on_threads<F: Future>(threads: usize, future: F) -> F::Output {
+            assert_eq!(threads, 1);
+            main(future)
+        }
+
         pub(crate) fn test<B: Fn() -> F, F: Future>(options: TestOptions, body: B) -> F::Output {
             assert_eq!((options.seed, options.seeds), (None, None));
             assert!(matches!(options.kernel, None | Some("uring")));

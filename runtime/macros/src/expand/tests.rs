@@ -141,11 +141,11 @@ fn body_of_unknown_syntax_goes_through_untouched() {
 fn unknown_option_is_refused_with_the_known_ones() {
     let error = main_error("flavor = \"current_thread\"", ITEM);
     assert_blames(error, "unknown option `flavor`: #[quoit::main] knows `threads`, `kernel`, `crate`", "flavor");
-    let error = test_error("threads = 1", ITEM);
+    let error = test_error("thread = 1", ITEM);
     assert_blames(
         error,
-        "unknown option `threads`: #[quoit::test] knows `kernel`, `seed`, `seeds`, `crate`",
-        "threads",
+        "unknown option `thread`: #[quoit::test] knows `threads`, `kernel`, `seed`, `seeds`, `crate`",
+        "thread",
     );
     assert_blames(main_error("seed = 7", ITEM), "unknown option `seed`", "seed");
 }
@@ -203,10 +203,21 @@ fn value_of_the_wrong_type_is_refused_at_the_value() {
 }
 
 #[test]
-fn threads_of_a_later_version_are_refused() {
+fn threads_are_handed_on_as_they_are_written() {
     for value in ["2", "4usize", "COUNT", "available()", "1 + 0"] {
-        let error = main_error(&format!("threads = {value}"), ITEM);
-        assert_blames(error, "needs the `Workers` of a later version", value);
+        let arguments = source(&format!("threads = {value}"));
+        let expansion = main(arguments.clone(), source(ITEM)).to_string();
+        let call = format!("main_on_threads ({} , f ())", source(value));
+        assert!(expansion.contains(&call), "{expansion}");
+        let expansion = test(arguments, source(ITEM)).to_string();
+        assert!(expansion.contains("__private :: test_on_threads"), "{expansion}");
+    }
+}
+
+#[test]
+fn threads_of_a_simulated_world_are_refused() {
+    for errors in [main, test].map(|expand| messages(expand(source("threads = 2, kernel = \"sim\""), source(ITEM)))) {
+        assert!(errors.iter().any(|error| error.contains("`threads` needs a real kernel")), "{errors:?}");
     }
 }
 
@@ -275,7 +286,7 @@ fn item_that_is_no_function_is_refused_and_kept() {
 
 #[test]
 fn all_errors_are_reported_at_once_and_the_name_stays() {
-    let expansion = main(source("treads = 4, kernel = 7, threads = 2"), source("pub fn f(a: u8) {}"));
+    let expansion = main(source("treads = 4, kernel = 7, threads = 0"), source("pub fn f(a: u8) {}"));
     assert_eq!(messages(expansion.clone()).len(), 5);
     let functions = syn::File::parse.parse2(expansion).unwrap().items.into_iter();
     let names: Vec<String> = functions
