@@ -239,7 +239,7 @@ impl Core {
             // Nobody has anything to do, nor to say: a clock that stands moves on.
             let is_idle = !self.executor.has_ready() && !self.executor.has_mail();
             if is_idle && self.driver.counters.cqes.get() == heard {
-                self.timers.move_on();
+                self.timers_due.set(self.timers.move_on());
             }
         }
         self.executor.wake_deferred();

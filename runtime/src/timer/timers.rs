@@ -60,12 +60,18 @@ impl Timers {
 
     /// Wakes who waits for a deadline that has passed, the earliest first, a bounded number. Whether more are due.
     pub(crate) fn fire(&self) -> bool {
+        self.fire_some().1
+    }
+
+    /// How many were woken, and whether more are due.
+    fn fire_some(&self) -> (usize, bool) {
         let now = self.clock.now().nanos() >> self.tick_bits.get();
         let mut due = self.due.take();
         let more = self.wheel.borrow_mut().advance(now, MOST_AT_ONCE, &mut due);
+        let count = due.len();
         due.drain(..).for_each(|Waiting { waker, .. }| wake(waker));
         self.due.set(due);
-        more
+        (count, more)
     }
 
     /// How long until there is something to do.
@@ -105,13 +111,20 @@ impl Timers {
         self.wheel.borrow_mut().rescale(elapsed, |waiting| tick_of(waiting.deadline, bits));
     }
 
-    /// A clock that stands is moved to the next deadline; nothing else can happen before.
-    pub(crate) fn move_on(&self) {
-        if let Some(next) = self.next()
-            && self.clock.stands()
+    /// A clock that stands is moved to the next deadline, since nothing else can happen before, and who waits for that is
+    /// woken. Whether more are due.
+    pub(crate) fn move_on(&self) -> bool {
+        while self.clock.stands()
+            && let Some(next) = self.next()
         {
             self.clock.move_to(next);
+            let (woken, more) = self.fire_some();
+            // Else it was only the wheel that had to be looked after.
+            if woken > 0 || more {
+                return more;
+            }
         }
+        false
     }
 
     fn insert(&self, deadline: Instant, waker: Waker) -> TimerKey {
