@@ -22,6 +22,7 @@
 //! | [`select!`], [`join!`], [`try_join!`] | several futures at once |
 //! | [`net`] | TCP, UDP, Unix sockets |
 //! | [`io`] | traits for reading and writing, pipes, standard streams |
+//! | [`process`] | child processes |
 //! | [`signal`] | Ctrl-C, other signals, and a token for an orderly end |
 //! | [`thread`], [`Workers`], [`Handle`], [`spawn_blocking`] | other threads |
 //! | [`time`] | sleeping, intervals, timeouts |
@@ -61,6 +62,11 @@ pub mod io {
 pub mod net {
     pub use quoit_net::{Incoming, Listener, TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram};
     pub use quoit_net::{ToSocketAddrs, lookup_host, serve, tcp, udp, unix};
+}
+
+/// Child processes: std's builder, pipes that are read and written through the ring, and a wait that blocks nobody.
+pub mod process {
+    pub use quoit_runtime::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 }
 
 pub mod signal;

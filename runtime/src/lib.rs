@@ -12,6 +12,7 @@
 //! | [`fd`] | a descriptor that stays open while an operation names it |
 //! | [`socket`] | what sockets do without an operation |
 //! | [`io`] | traits for reading and writing, pipes, standard streams, any descriptor |
+//! | [`process`] | child processes |
 //! | [`signal`] | signals of the process |
 //! | [`timer`] | deadlines |
 //! | [`waiters`] | the tasks that wait for one thing |
@@ -40,6 +41,7 @@ pub mod io;
 mod kernel;
 mod metrics;
 pub mod op;
+pub mod process;
 #[doc(hidden)]
 pub mod random;
 mod runtime;

@@ -30,6 +30,7 @@ mod writing;
 pub use crate::io::async_fd::{AsyncFd, Interest, Ready};
 pub use crate::io::buf_reader::BufReader;
 pub use crate::io::buf_writer::BufWriter;
+pub(crate) use crate::io::copy::try_both;
 pub use crate::io::copy::{copy, copy_bidirectional};
 pub use crate::io::lines::{Lines, Split};
 pub use crate::io::pipe::{PipeReader, PipeWriter, pipe};

@@ -27,6 +27,7 @@ mod send_copy;
 mod send_msg;
 mod send_rights;
 mod shutdown;
+mod wait_exit;
 mod write;
 
 use std::mem::{align_of, size_of};
@@ -61,6 +62,7 @@ pub use crate::op::send_copy::send_now;
 pub use crate::op::send_msg::SendMsg;
 pub use crate::op::send_rights::SendRights;
 pub use crate::op::shutdown::Shutdown;
+pub use crate::op::wait_exit::WaitExit;
 pub use crate::op::write::Write;
 
 /// One operation: a value that owns all that the kernel will read or write for it.

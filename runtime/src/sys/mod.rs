@@ -9,6 +9,7 @@ pub(crate) mod mapping;
 pub(crate) mod message;
 pub(crate) mod option;
 pub(crate) mod poll;
+pub(crate) mod process;
 pub(crate) mod signal;
 pub(crate) mod sqe;
 pub(crate) mod tcp;
