@@ -41,8 +41,8 @@ pub use quoit_runtime::task::{
     AbortHandle, AbortOnDrop, JoinError, JoinHandle, RemoteAbortOnDrop, RemoteJoinHandle, on_complete,
 };
 pub use quoit_runtime::{
-    Builder, Cause, Features, Handle, KernelKind, Metrics, Refusal, Runtime, ShutdownReport, Support, Workers,
-    WorkersBuilder, block_on, metrics, probe, spawn, spawn_blocking, task_local,
+    Builder, Cause, Features, Handle, KernelKind, Metrics, Refusal, Runtime, ShutdownReport, Support, ThreadBound,
+    Workers, WorkersBuilder, block_on, metrics, probe, spawn, spawn_blocking, task_local,
 };
 
 mod future_ext;

@@ -52,6 +52,7 @@ mod spawn;
 mod sys;
 pub mod task;
 pub mod thread;
+mod thread_bound;
 pub mod timer;
 pub mod waiters;
 
@@ -65,6 +66,7 @@ pub use crate::metrics::Metrics;
 pub use crate::runtime::{Runtime, ShutdownReport, block_on, metrics};
 pub use crate::spawn::spawn;
 pub use crate::thread::{Workers, WorkersBuilder};
+pub use crate::thread_bound::ThreadBound;
 
 /// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
 #[cfg(all(test, not(loom)))]
