@@ -60,7 +60,9 @@ pub mod io {
 
 /// Sockets that lose nothing.
 pub mod net {
-    pub use quoit_net::{Incoming, Listener, TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram};
+    pub use quoit_net::{
+        Incoming, Listener, TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream,
+    };
     pub use quoit_net::{ToSocketAddrs, lookup_host, serve, tcp, udp, unix};
 }
 

@@ -37,7 +37,7 @@ pub use crate::addr::{ToSocketAddrs, lookup_host};
 pub use crate::serve::{Listener, serve};
 pub use crate::tcp::{Incoming, TcpListener, TcpSocket, TcpStream};
 pub use crate::udp::UdpSocket;
-pub use crate::unix::UnixDatagram;
+pub use crate::unix::{UnixDatagram, UnixListener, UnixStream};
 
 /// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! Streams and descriptors, written once for all streams.
 
 /// The conversions of a stream type with a field `core`, which is a `$core` (one that has `fd`, `into_fd` and
-/// `From<OwnedFd>`), from and to std's type and descriptors.
+/// `From<OwnedFd>`), from and to std's type and descriptors. Another way to make the core of a descriptor may be given.
 macro_rules! stream_conversions {
     ($stream:ident, $core:ty, $std:ty) => {
+        $crate::stream::stream_conversions!($stream, $core, $std, <$core>::from);
+    };
+    ($stream:ident, $core:ty, $std:ty, $make:expr) => {
         impl $stream {
             /// Takes over a socket of std, which may be non-blocking.
             ///
@@ -46,7 +49,7 @@ macro_rules! stream_conversions {
         impl From<::std::os::fd::OwnedFd> for $stream {
             /// Takes over a socket.
             fn from(fd: ::std::os::fd::OwnedFd) -> Self {
-                Self { core: <$core>::from(fd) }
+                Self { core: $make(fd) }
             }
         }
 

@@ -10,23 +10,28 @@
 //! `Accepting` (`net/src/accepting.rs`), make their streams of what its `accept` and `poll_accept` hand out, and close it in their
 //! `Drop`.
 
+mod armed;
 mod conversions;
 mod halves;
 mod io_traits;
 mod methods;
 mod receiving;
+mod rights;
 
 use std::cell::Cell;
+use std::future::Future;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, RecvBuf, spare, spare_vectored};
 use quoit_runtime::cancel_scope::{check, stoppable, transferred, with_transferred};
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{
-    self, InFlight, Lane, PollOnce, Rearm, RecvEnd, RecvSink, Send, SendVectored, send_now, submit_to,
+    self, InFlight, Lane, Message, MessageSink, PollOnce, Rearm, RecvEnd, RecvSink, Send, SendRights, SendVectored,
+    send_now, submit_to,
 };
 
 use crate::stream::receiving::{Receiver, Receiving};
@@ -80,16 +85,43 @@ impl RecvSink for Shared {
     }
 }
 
+impl MessageSink for Shared {
+    fn received(&self, message: Message) {
+        self.receiving.received_message(message);
+    }
+
+    fn ended(self: Rc<Self>, end: RecvEnd) -> Rearm {
+        Receiving::ended(&self, end)
+    }
+}
+
 impl StreamSocket {
     pub(crate) fn from_fd(fd: SharedFd) -> Self {
-        Self {
-            shared: Rc::new(Shared {
-                fd,
-                receiving: Receiving::default(),
-                sending: Lane::new(),
-                write_behind: Cell::new(false),
-            }),
+        Self::receiving_by(Receiving::default(), fd)
+    }
+
+    fn receiving_by(receiving: Receiving, fd: SharedFd) -> Self {
+        let shared = Shared { fd, receiving, sending: Lane::new(), write_behind: Cell::new(false) };
+        Self { shared: Rc::new(shared) }
+    }
+
+    /// A stream that takes descriptors along with its bytes.
+    pub(crate) fn with_rights(fd: SharedFd) -> Self {
+        Self::receiving_by(Receiving::with_rights(), fd)
+    }
+
+    pub(crate) async fn recv_fds<B: IoBufMut>(&self, mut buf: B) -> BufResult<(usize, Vec<OwnedFd>), B> {
+        if spare(&buf) == 0 {
+            return (Err(no_room()), buf);
         }
+        let place = self.shared.receiving.place();
+        let result = stoppable(|cx| Receiving::poll_recv_fds(&self.shared, cx, &place, &mut buf)).await;
+        (result, buf)
+    }
+
+    pub(crate) async fn send_fds<B: IoBuf>(&self, buf: B, descriptors: Vec<OwnedFd>) -> BufResult<(), B> {
+        let (result, buf) = self.send(SendRights::new(self.shared.fd.clone(), buf, descriptors)).await;
+        (result.map(drop), buf)
     }
 
     pub(crate) fn fd(&self) -> &SharedFd {
@@ -147,7 +179,20 @@ impl StreamSocket {
 
     pub(crate) async fn readable(&self) -> io::Result<()> {
         let place = self.shared.receiving.place();
-        stoppable(|cx| Receiving::poll_readable(&self.shared, cx, &place).map(Ok)).await
+        if !self.shared.receiving.is_exact() {
+            return stoppable(|cx| Receiving::poll_readable(&self.shared, cx, &place).map(Ok)).await;
+        }
+        // Nothing is received before somebody asks for it.
+        let mut polling = None;
+        stoppable(|cx| {
+            if let Some(known) = self.shared.receiving.poll_known(cx, &place) {
+                return known.map(Ok);
+            }
+            let fd = &self.shared.fd;
+            let poll = polling.get_or_insert_with(|| submit_to(fd.driver(), None, PollOnce::readable(fd.clone())));
+            Pin::new(poll).poll(cx).map_ok(drop)
+        })
+        .await
     }
 
     pub(crate) async fn writable(&self) -> io::Result<()> {

@@ -13,6 +13,8 @@
 //!                      │ ended: cancelled (queue full)    -> armed again when readers have made room
 //! ```
 
+mod descriptors;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,9 +24,11 @@ use std::task::{Context, Poll, ready};
 
 use quoit_runtime::buf::{Filler, IoBufMut, IoVectoredBufMut, RecvBuf, Scatter};
 use quoit_runtime::fd::SharedFd;
-use quoit_runtime::op::{GONE, InFlight, Rearm, Recv, RecvEnd, RecvMulti, RecvSink, submit_to};
+use quoit_runtime::op::{GONE, MessageSink, Rearm, RecvEnd, RecvSink};
 use quoit_runtime::task::poll_budget;
 
+use crate::stream::armed::Armed;
+use crate::stream::rights::Rights;
 use crate::waiters::{Place, Waiters};
 
 /// The receiving side of one stream.
@@ -34,6 +38,11 @@ pub(crate) struct Receiving {
     assembled: RefCell<Assembled>,
     /// What has arrived, in order. Bounded by [`MOST_QUEUED`] and what arrives until a cancel takes effect.
     queue: RefCell<VecDeque<RecvBuf>>,
+    /// The descriptors that came with the bytes, where the stream takes them.
+    rights: Option<Rights>,
+    /// Somebody asks for descriptors: from now on no more is received at once than a reader has asked for, so that descriptors
+    /// come with the bytes that they were sent with.
+    is_exact: Cell<bool>,
     /// What comes after the queue.
     end: Cell<End>,
     /// The receive that is in flight. Put here before its first completion can be, taken when it has ended.
@@ -57,12 +66,6 @@ enum End {
     Stream,
     /// The socket failed with this errno. Once told, it stays told.
     Failed(i32),
-}
-
-#[derive(Debug)]
-enum Armed {
-    Multi(InFlight<RecvMulti>),
-    Single(InFlight<Recv>),
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +110,7 @@ impl Drop for Arrived<'_> {
 }
 
 /// A stream, as its receiving side needs it.
-pub(crate) trait Receiver: RecvSink {
+pub(crate) trait Receiver: RecvSink + MessageSink {
     fn fd(&self) -> &SharedFd;
     fn receiving(&self) -> &Receiving;
 
@@ -130,10 +133,12 @@ impl Receiving {
         let this = owner.receiving();
         ready!(poll_budget(cx));
         if let Some(bytes) = this.pop() {
+            this.advance(bytes.len());
+            this.close_taken();
             this.make_room(owner);
             return Poll::Ready(Ok(Some(bytes)));
         }
-        Self::poll_end(owner, cx, place).map_ok(|()| None)
+        Self::poll_end(owner, cx, place, usize::MAX).map_ok(|()| None)
     }
 
     /// Copies into a buffer what is there, at least one byte; 0 at the end.
@@ -149,7 +154,7 @@ impl Receiving {
             owner.receiving().make_room(owner);
             return Poll::Ready(Ok(filler.filled()));
         }
-        Self::poll_end(owner, cx, place).map_ok(|()| 0)
+        Self::poll_end(owner, cx, place, filler.spare(buf)).map_ok(|()| 0)
     }
 
     /// As [`poll_read`](Self::poll_read), into several buffers.
@@ -165,7 +170,7 @@ impl Receiving {
             owner.receiving().make_room(owner);
             return Poll::Ready(Ok(scatter.filled()));
         }
-        Self::poll_end(owner, cx, place).map_ok(|()| 0)
+        Self::poll_end(owner, cx, place, scatter.spare(bufs)).map_ok(|()| 0)
     }
 
     /// Fills a buffer to its capacity, or nothing of it.
@@ -180,7 +185,7 @@ impl Receiving {
         let mut filler = Filler::new(buf);
         let wanted = filler.spare(buf);
         if this.available() < wanted {
-            match Self::poll_end(owner, cx, place) {
+            match Self::poll_end(owner, cx, place, wanted - this.available()) {
                 // The bytes that are there stay there, for whoever wants fewer.
                 Poll::Ready(Ok(())) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -221,13 +226,13 @@ impl Receiving {
         if there_were {
             return Poll::Ready(Ok(filler.filled()));
         }
-        Self::poll_end(owner, cx, place).map_ok(|()| 0)
+        Self::poll_end(owner, cx, place, filler.spare(buf)).map_ok(|()| 0)
     }
 
     /// Waits until there is something to be read: bytes, an end, or an error.
     pub(crate) fn poll_readable<R: Receiver>(owner: &Rc<R>, cx: &mut Context<'_>, place: &Place<'_>) -> Poll<()> {
         ready!(poll_budget(cx));
-        if owner.receiving().has_bytes() { Poll::Ready(()) } else { Self::poll_end(owner, cx, place).map(drop) }
+        if owner.receiving().has_bytes() { Poll::Ready(()) } else { Self::poll_end(owner, cx, place, 1).map(drop) }
     }
 
     /// Ends the receive that is in flight, as far as it takes no waiting. Whether nothing is left of it, neither an
@@ -261,15 +266,21 @@ impl Receiving {
         self.is_closed.set(true);
         let (armed, queue) = (self.armed.take(), self.queue.take());
         drop((armed, queue));
+        self.rights.iter().for_each(Rights::close);
     }
 
-    /// What comes after the bytes; waits for it, and for more bytes.
-    fn poll_end<R: Receiver>(owner: &Rc<R>, cx: &mut Context<'_>, place: &Place<'_>) -> Poll<io::Result<()>> {
+    /// What comes after the bytes; waits for it, and for more bytes, of which the reader wants so many.
+    fn poll_end<R: Receiver>(
+        owner: &Rc<R>,
+        cx: &mut Context<'_>,
+        place: &Place<'_>,
+        wanted: usize,
+    ) -> Poll<io::Result<()>> {
         let this = owner.receiving();
         if this.end.get() == End::Open {
             owner.fd().driver().assert_running("recv");
             place.wait(cx);
-            Self::arm(owner);
+            Self::arm(owner, wanted);
         }
         match this.end.get() {
             End::Open => Poll::Pending,
@@ -289,19 +300,29 @@ impl Receiving {
         self.queue.borrow_mut().pop_front()
     }
 
-    /// Hands out bytes in order until `take` takes fewer than it was given. Whether there were any.
-    fn consume(&self, mut take: impl FnMut(&[u8]) -> usize) -> bool {
+    /// Hands out bytes in order until `take` takes fewer than it was given, without the descriptors that came with them.
+    /// Whether there were any.
+    fn consume(&self, take: impl FnMut(&[u8]) -> usize) -> bool {
+        let there_were = self.hand_out(take);
+        self.close_taken();
+        there_were
+    }
+
+    /// As [`consume`](Self::consume), but descriptors stay.
+    fn hand_out(&self, mut take: impl FnMut(&[u8]) -> usize) -> bool {
         // Taken out while the user's buffer is filled, whose code is the user's; put back also if that panics.
         let mut arrived = self.take_arrived();
         let there_were = arrived.there_are();
         let Arrived { assembled, queue, .. } = &mut arrived;
         let taken = take(assembled.rest());
         assembled.take(taken);
+        self.advance(taken);
         if !assembled.rest().is_empty() {
             return there_were;
         }
         while let Some(front) = queue.front_mut() {
             let taken = take(front);
+            self.advance(taken);
             if taken < front.len() {
                 front.advance(taken);
                 break;
@@ -337,18 +358,21 @@ impl Receiving {
 
     /// Readers have taken something: a receive that was stopped for their slowness goes on.
     fn make_room<R: Receiver>(&self, owner: &Rc<R>) {
-        if self.is_stopping.get() && self.queue.borrow().len() <= MOST_QUEUED / 2 {
-            Self::arm(owner);
+        if self.is_stopping.get() && !self.is_exact.get() && self.queue.borrow().len() <= MOST_QUEUED / 2 {
+            Self::arm(owner, usize::MAX);
         }
     }
 
-    /// Sees to it that a receive is in flight.
-    fn arm<R: Receiver>(owner: &Rc<R>) {
+    /// Sees to it that a receive is in flight, for a reader that wants so many bytes.
+    fn arm<R: Receiver>(owner: &Rc<R>, wanted: usize) {
         let this = owner.receiving();
         if this.end.get() != End::Open || this.is_closed.get() || this.is_held.get() {
             return;
         }
         if let Some(armed) = this.armed.take() {
+            if this.is_exact.get() && armed.is_multi() && !this.is_stopping.replace(true) {
+                armed.cancel();
+            }
             // Also one that is being stopped: it answers first, and then it is armed again.
             return this.armed.set(Some(armed));
         }
@@ -357,19 +381,18 @@ impl Receiving {
         if driver.is_closed() {
             return this.end.set(End::Failed(GONE));
         }
-        if driver.pool().is_ok() {
-            let op = RecvMulti::new(owner.fd().clone(), owner.clone());
-            this.armed.set(Some(Armed::Multi(submit_to(driver, None, op))));
-        } else {
+        let multi = || Armed::multi(owner.fd(), owner.clone(), this.rights.is_some());
+        match if this.is_exact.get() { None } else { multi() } {
+            Some(armed) => this.armed.set(Some(armed)),
             // Without a pool it goes on, if slowly.
-            Self::arm_single(owner);
+            None => Self::arm_single(owner, wanted),
         }
     }
 
     /// Receives once, into memory of its own.
-    fn arm_single<R: Receiver>(owner: &Rc<R>) {
-        let op = Recv::new(owner.fd().clone(), SINGLE_BYTES, owner.clone());
-        owner.receiving().armed.set(Some(Armed::Single(submit_to(owner.fd().driver(), None, op))));
+    fn arm_single<R: Receiver>(owner: &Rc<R>, wanted: usize) {
+        let armed = Armed::single(owner.fd(), owner.clone(), owner.receiving().rights.is_some(), wanted);
+        owner.receiving().armed.set(Some(armed));
     }
 
     /// Bytes have arrived.
@@ -379,7 +402,8 @@ impl Receiving {
         }
         let mut queue = self.queue.borrow_mut();
         queue.push_back(bytes);
-        let is_full = queue.len() >= MOST_QUEUED;
+        let is_full = queue.len() >= MOST_QUEUED
+            || self.rights.as_ref().is_some_and(|rights| rights.count() >= MOST_DESCRIPTORS_QUEUED);
         drop(queue);
         if is_full && !self.is_stopping.replace(true) {
             // The reader is slow: the peer must feel it. What the kernel has goes on waiting in the socket.
@@ -391,10 +415,7 @@ impl Receiving {
     /// Asks the receive in flight to stop.
     fn cancel(&self) {
         if let Some(armed) = self.armed.take() {
-            match &armed {
-                Armed::Multi(receive) => receive.cancel(),
-                Armed::Single(receive) => receive.cancel(),
-            }
+            armed.cancel();
             self.armed.set(Some(armed));
         }
     }
@@ -417,23 +438,29 @@ impl Receiving {
         }
         // A single receive is over in any case; a multishot one is armed again in its slot, where that is all it needs.
         match this.armed.take() {
-            Some(Armed::Multi(armed)) if this.goes_on(owner, end) => {
-                this.armed.set(Some(Armed::Multi(armed)));
+            Some(armed) if armed.is_multi() && this.goes_on(owner, end) => {
+                this.armed.set(Some(armed));
                 return Rearm::Yes;
             }
             ended => drop(ended),
         }
+        if this.is_exact.get() {
+            // Whoever still waits arms it again for as much as they want.
+            this.waiters.wake();
+        }
         match end {
             RecvEnd::EndOfStream => this.finish(if owner.is_reset() { End::Failed(RESET) } else { End::Stream }),
             RecvEnd::Failed(errno) => this.finish(End::Failed(errno)),
-            RecvEnd::NoBuffers if !this.is_closed.get() && !this.waiters.is_empty() => Self::arm_single(owner),
+            RecvEnd::NoBuffers if !this.is_closed.get() && !this.waiters.is_empty() => {
+                Self::arm_single(owner, usize::MAX);
+            }
             // Nobody waits for bytes now; whoever comes arms it again.
             RecvEnd::NoBuffers => {}
             // Readers arm it again when they come; one may have come between the cancel and its answer.
             RecvEnd::Once | RecvEnd::Cancelled => {
                 let has_room = this.queue.borrow().len() <= MOST_QUEUED / 2;
                 if has_room && !this.waiters.is_empty() {
-                    Self::arm(owner);
+                    Self::arm(owner, usize::MAX);
                 }
             }
         }
@@ -442,7 +469,7 @@ impl Receiving {
 
     /// Whether a multishot receive that has ended like this is to be armed again in its slot.
     fn goes_on<R: Receiver>(&self, owner: &Rc<R>, end: RecvEnd) -> bool {
-        if self.is_closed.get() || self.is_stopping.get() {
+        if self.is_closed.get() || self.is_stopping.get() || self.is_exact.get() {
             return false;
         }
         match end {
@@ -476,7 +503,7 @@ impl fmt::Debug for Receiving {
 
 /// Buffers that may wait in one stream for a reader: 256 KiB of full ones, with the pool's default size.
 const MOST_QUEUED: usize = 32;
-/// How much a receive without a buffer of the pool takes at once.
-const SINGLE_BYTES: usize = 4 << 10;
+/// Descriptors that may wait in one stream for a reader.
+const MOST_DESCRIPTORS_QUEUED: usize = 64;
 /// `ECONNRESET`.
 const RESET: i32 = 104;

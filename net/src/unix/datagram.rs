@@ -20,7 +20,7 @@ use crate::unix::RecvMsgs;
 /// All methods take `&self`. What has arrived belongs to the socket until a future has returned it, and datagrams are sent one
 /// after another, first come first served; a send waits while the receiver's queue is full.
 ///
-/// Descriptors that come with a datagram are closed: streams pass them along.
+/// Descriptors that come with a datagram are closed: pass them along on a [`UnixStream`](crate::UnixStream).
 ///
 /// # Examples
 ///
