@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::thread;
 use std::time::Duration;
 
+use crate::context;
 use crate::driver::shield;
 use crate::sys::affinity;
 use crate::task::{Id, JoinError, Queued, RemoteCell, RemoteJoinHandle, Work};
@@ -47,7 +48,12 @@ where
     });
     let cell = RemoteCell::new(id, Location::caller(), work);
     let queued = Queued::new(&cell);
-    POOL.submit(Box::new(move || queued.begin()));
+    // A clock that stands waits for the work, and lets go when the answer is there.
+    let elsewhere = context::try_with(|core| core.timers.elsewhere());
+    POOL.submit(Box::new(move || {
+        queued.begin();
+        drop(elsewhere);
+    }));
     RemoteJoinHandle::new(cell)
 }
 

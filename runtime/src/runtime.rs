@@ -237,7 +237,7 @@ impl Core {
         if wait != Wait::No {
             self.executor.remote().woke_up();
             // Nobody has anything to do, nor to say: a clock that stands moves on.
-            let is_idle = !self.executor.has_ready() && !self.executor.has_mail();
+            let is_idle = !self.timers.is_busy_elsewhere() && !self.executor.has_ready() && !self.executor.has_mail();
             if is_idle && self.driver.counters.cqes.get() == heard {
                 self.timers_due.set(self.timers.move_on());
             }
@@ -274,8 +274,10 @@ impl Core {
                 return Wait::No;
             }
             // The clock stands: it is to be moved, but what is under way may complete before.
-            Some(_) if self.timers.clock().stands() && self.driver.in_flight() == 0 => Wait::For(Duration::ZERO),
-            Some(_) if self.timers.clock().stands() => Wait::For(MOST_UNDER_WAY),
+            Some(_) if self.timers.clock().stands() => match self.driver.in_flight() {
+                0 if !self.timers.is_busy_elsewhere() => Wait::For(Duration::ZERO),
+                _ => Wait::For(MOST_UNDER_WAY),
+            },
             Some(left) => Wait::For(left),
             None => Wait::Forever,
         };
@@ -449,5 +451,6 @@ pub fn metrics() -> Metrics {
 
 /// Turns without an entry between two looks at the clock.
 const TURNS_PER_CLOCK: u32 = 16;
-/// How long operations in flight have before a clock that stands moves on.
+/// How long operations in flight have before a clock that stands moves on; for work of other threads it does so again and
+/// again.
 const MOST_UNDER_WAY: Duration = Duration::from_millis(1);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use quoit_runtime::op::{Nop, submit};
 use quoit_runtime::timer::{Instant, Timer, advance, pause, resume};
-use quoit_runtime::{block_on, metrics, spawn, task};
+use quoit_runtime::{block_on, metrics, spawn, spawn_blocking, task};
 use quoit_testkit::ManualWaker;
 use support::{alone, end_idle, runtime};
 
@@ -184,6 +184,26 @@ fn a_clock_that_stands_waits_for_other_threads_where_no_timer_does() {
         })
         .await;
         assert_eq!(start.elapsed(), Duration::ZERO);
+    });
+    alone.end();
+}
+
+#[test]
+fn a_clock_that_stands_waits_for_blocking_work() {
+    let alone = alone();
+    block_on(async {
+        pause();
+        let start = Instant::now();
+        let mut soon = pin!(sleep(NANOSECOND));
+        let waker = ManualWaker::new();
+        assert!(waker.poll(soon.as_mut()).is_pending());
+        let work = spawn_blocking(|| std::thread::sleep(Duration::from_millis(5)));
+        work.await.expect("no panic");
+        assert_eq!((start.elapsed(), waker.count()), (Duration::ZERO, 0));
+        // Also where nobody waits for the work: then it goes on when that has ended.
+        drop(spawn_blocking(|| std::thread::sleep(Duration::from_millis(5))));
+        soon.await;
+        assert_eq!(start.elapsed(), NANOSECOND);
     });
     alone.end();
 }

@@ -12,9 +12,10 @@ use crate::timer::{Instant, Timer};
 /// [`resume`] lets it run on. For tests.
 ///
 /// While the clock stands, a runtime that has nothing to do moves it by itself to the next deadline. So a test that sleeps
-/// for an hour takes no time, and its timers fire one after another, each at exactly its own time. Before the clock moves,
-/// operations that are in flight have a millisecond of real time to complete; what takes longer, such as work of other
-/// threads, is overtaken by the timers. For whole programs with sockets in made-up time there is the simulated kernel.
+/// for an hour takes no time, and its timers fire one after another, each at exactly its own time. It waits for what
+/// [`spawn_blocking`](crate::spawn_blocking) does. Operations that are in flight have a millisecond of real time to complete
+/// before the clock moves; what takes longer, and what other threads of yours do, is overtaken by the timers. For whole
+/// programs with sockets in made-up time there is the simulated kernel.
 ///
 /// Only this runtime's clock stands: instants of it and of other threads do not compare, neither during the pause nor
 /// afterwards. The deadlines within the runtime itself, such as that of a close, go by the same clock.

@@ -7,6 +7,8 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ pub(crate) struct Timers {
     due: Cell<Vec<Waiting>>,
     /// The runtime is gone: nothing in this wheel fires, and nothing is put into it.
     closed: Cell<bool>,
+    /// Shared by the work that other threads do for this runtime; its count says how much that is.
+    elsewhere: Arc<()>,
 }
 
 /// Who waits for a deadline.
@@ -43,7 +47,20 @@ impl Timers {
             tick_bits: Cell::new(TICK_BITS),
             due: Cell::new(Vec::new()),
             closed: Cell::new(false),
+            elsewhere: Arc::new(()),
         }
+    }
+
+    /// For work that another thread does for this runtime: a clock that stands does not move on before this is dropped.
+    pub(crate) fn elsewhere(&self) -> impl Send + use<> {
+        Arc::clone(&self.elsewhere)
+    }
+
+    /// Whether other threads work for this runtime. What they told it before they ended is to be seen after a *no*.
+    pub(crate) fn is_busy_elsewhere(&self) -> bool {
+        let count = Arc::strong_count(&self.elsewhere);
+        fence(Ordering::Acquire);
+        count > 1
     }
 
     pub(crate) fn clock(&self) -> &Clock {
