@@ -112,3 +112,25 @@ dropped: Err(Elapsed(()))
 dropped: closed after 1 requests, nobody waits any more";
     assert_prints("teardown", expected);
 }
+
+#[test]
+fn wait_group() {
+    let expected = "
+quick: done
+joined quick, 2 left
+middle: done
+joined middle, 1 left
+slow: done
+joined slow, 0 left
+one: done
+two: done
+three: done
+joined [\"one\", \"two\", \"three\"]
+first: done
+endless: cancelled
+joined \"first\"
+timed out: true
+Dropped
+left behind: cancelled";
+    assert_prints("wait_group", expected);
+}
