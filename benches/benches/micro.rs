@@ -133,12 +133,12 @@ fn timers(criterion: &mut Criterion) {
         });
     });
     // On a clock that stands: what the wheel and the wakes cost, without the waiting.
-    criterion.bench_function("100,000 timers: start and fire, each", |bencher| {
+    criterion.bench_function("100,000 timers: start and fire, all", |bencher| {
         bencher.iter_custom(|rounds| {
             measure(&runtime, rounds, async |rounds| {
                 time::pause();
                 let mut sleeps = Vec::with_capacity(100_000);
-                for _ in 0..rounds.div_ceil(100_000) {
+                for _ in 0..rounds {
                     let start = time::Instant::now();
                     sleeps.extend((0..100_000).map(|number| {
                         Box::pin(time::sleep_until(start + Duration::from_micros(1 + number * 7919 % 1_000_003)))
