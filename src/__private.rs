@@ -5,6 +5,7 @@ use std::process::exit;
 
 pub use quoit_macros::select;
 pub use quoit_runtime::random::below as random_below;
+pub use quoit_runtime::task::poll_budget;
 
 use crate::{Runtime, Workers};
 

@@ -23,7 +23,8 @@
 ///    `continue` and use `?`, may use what the futures had borrowed, and its value is the value of the macro.
 /// 5. Where all branches are disabled, by their guards or because nothing matched, `else` runs.
 ///
-/// There may be 64 branches.
+/// There may be 64 branches. A loop around a `select!` that is always ready does not keep its thread from the other tasks:
+/// each poll takes one operation from the task's [budget](crate::task::poll_budget).
 ///
 /// # Cancel safety
 ///

@@ -1,7 +1,9 @@
 //! Who is polled, in which order, and which branch is taken.
 
+use std::cell::Cell;
 use std::future::{Ready, pending, ready};
 use std::pin::pin;
+use std::rc::Rc;
 
 use crate::Probe;
 
@@ -169,4 +171,20 @@ async fn select_in_a_task_that_is_woken_by_one_of_many() {
     quoit::task::yield_now().await;
     sender.send(7).expect("the task lives");
     assert_eq!((task.await.expect("no panic"), quoit::metrics().timers), (7, 0));
+}
+
+#[quoit::test]
+async fn a_loop_that_is_always_ready_lets_others_run() {
+    let stop = Rc::new(Cell::new(false));
+    let other = Rc::clone(&stop);
+    let task = quoit::spawn(async move { other.set(true) });
+    let mut rounds = 0;
+    while !stop.get() {
+        quoit::select! {
+            () = ready(()) => rounds += 1,
+            () = pending() => {}
+        }
+    }
+    assert!((1..1_000).contains(&rounds), "{rounds}");
+    task.await.expect("no panic");
 }

@@ -83,6 +83,10 @@ fn code(quoit: &TokenStream, branches: &Branches) -> TokenStream {
             #(#futures)*
             #(#pins)*
             let #output = ::core::future::poll_fn(|#context: &mut ::core::task::Context<'_>| {
+                // A loop whose branches are always ready lets others run now and then.
+                if #quoit::__private::poll_budget(#context).is_pending() {
+                    return ::core::task::Poll::Pending;
+                }
                 let mut #is_pending = false;
                 #polls
                 if #is_pending {
