@@ -6,6 +6,7 @@
 use io_uring::opcode;
 
 use crate::driver::Driver;
+use crate::driver::guard::AbortOnPanic;
 use crate::driver::slots::{CANCEL, OpKey};
 use crate::kernel::{Cqe, Kernel, Sqe, Wait};
 
@@ -17,6 +18,7 @@ impl Driver {
 
     /// Submits everything that was pushed, waits as told, and dispatches the completions.
     pub(crate) fn turn(&self, wait: Wait) {
+        let guard = AbortOnPanic::armed();
         let mut completions = self.completions.take();
         self.enter(wait, &mut completions);
         let silent = self.take_silent();
@@ -31,6 +33,7 @@ impl Driver {
         if let Some(pool) = self.made_pool() {
             pool.reclaim();
         }
+        guard.disarm();
     }
 
     /// Outside of `block_on` no turn comes by itself: what was cancelled or closed there is brought to its end now, as far

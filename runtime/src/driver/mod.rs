@@ -19,6 +19,7 @@
 
 mod completion;
 mod entering;
+mod guard;
 pub(crate) mod lane;
 pub(crate) mod lifecycle;
 mod quiet;
