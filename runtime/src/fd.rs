@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use crate::context;
@@ -22,6 +22,23 @@ pub struct SharedFd(
     /// Dropped by hand, so that something can be done after it.
     ManuallyDrop<Rc<Descriptor>>,
 );
+
+/// A reference to a descriptor that does not keep it open.
+#[derive(Clone)]
+pub struct WeakFd(Weak<Descriptor>);
+
+impl WeakFd {
+    /// The descriptor, if it is open still.
+    pub fn upgrade(&self) -> Option<SharedFd> {
+        self.0.upgrade().map(|descriptor| SharedFd(ManuallyDrop::new(descriptor)))
+    }
+}
+
+impl fmt::Debug for WeakFd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WeakFd({:?})", self.upgrade())
+    }
+}
 
 struct Descriptor {
     /// Taken out when it is closed.
@@ -62,6 +79,11 @@ impl SharedFd {
             send_shut: Cell::new(false),
             closer: Cell::new(None),
         })))
+    }
+
+    /// A reference that does not keep it open.
+    pub fn downgrade(&self) -> WeakFd {
+        WeakFd(Rc::downgrade(self.descriptor()))
     }
 
     fn descriptor(&self) -> &Rc<Descriptor> {

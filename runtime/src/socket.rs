@@ -53,6 +53,11 @@ impl SharedFd {
         socket::listen(self.as_fd(), backlog)
     }
 
+    /// Ends a TCP connection at once, by a reset: what was not sent is dropped, and the kernel gives its memory back.
+    pub fn abort(&self) {
+        socket::abort(self.as_fd());
+    }
+
     /// Shuts down the sending side at once, where no operation can. An error tells that there is nothing to shut down.
     pub fn shut_down_sending(&self) {
         if socket::shut_down_sending(self.as_fd()).is_ok() {

@@ -215,6 +215,32 @@ macro_rules! writing_methods {
             self.core().write_all(buf).await
         }
 
+        /// Writes all of a buffer without copying it into the kernel. It pays for large buffers on real networks; short ones
+        /// are copied all the same, and so are those of sockets and kernels that can't do without.
+        ///
+        /// The buffer comes back when the peer has acknowledged its bytes, so this waits longer than
+        /// [`write_all`](Self::write_all). Writes behind it don't wait for that.
+        ///
+        /// # Cancel safety
+        ///
+        /// As [`write_all`](Self::write_all). A peer that takes nothing keeps the kernel from giving the buffer up: a second
+        /// after such a write was stopped by a cancel scope, when the close deadline of a dropped stream has passed, or
+        /// when the runtime ends, the connection is reset.
+        ///
+        /// # Errors
+        ///
+        /// As [`write`](Self::write).
+        ///
+        /// # Panics
+        ///
+        /// Outside a runtime.
+        pub async fn write_all_zc<B: ::quoit_runtime::buf::IoBuf>(
+            &self,
+            buf: B,
+        ) -> ::quoit_runtime::buf::BufResult<(), B> {
+            self.core().write_all_zc(buf).await
+        }
+
         /// Writes as much of several buffers as the kernel takes at once, and answers how much.
         ///
         /// # Cancel safety

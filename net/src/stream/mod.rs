@@ -19,20 +19,22 @@ mod receiving;
 mod rights;
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, RecvBuf, spare, spare_vectored};
 use quoit_runtime::cancel_scope::{check, stoppable, transferred, with_transferred};
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{
     self, InFlight, Lane, Message, MessageSink, PollOnce, Rearm, RecvEnd, RecvSink, Send, SendRights, SendVectored,
-    send_now, submit_to,
+    SendZc, send_now, submit_to,
 };
+use quoit_runtime::timer::{Instant, Timer};
 
 use crate::stream::receiving::{Receiver, Receiving};
 
@@ -217,6 +219,26 @@ impl StreamSocket {
         (result.map(drop), buf)
     }
 
+    pub(crate) async fn write_all_zc<B: IoBuf>(&self, buf: B) -> BufResult<(), B> {
+        if buf.len() < ZERO_COPY_BYTES {
+            return self.write_all(buf).await;
+        }
+        let mut send = self.send(SendZc::new(self.shared.fd.clone(), self.shared.sending.clone(), buf));
+        let mut grace = None;
+        poll_fn(|cx| {
+            let poll = Pin::new(&mut send).poll(cx);
+            // Stopped, the kernel may have the buffer still, until the peer takes what was sent: not for ever.
+            if poll.is_pending() && send.is_stopped() {
+                let grace = grace.get_or_insert_with(|| Timer::new(Instant::now() + GRACE));
+                if grace.poll_elapsed(cx).is_ready() {
+                    self.shared.fd.abort();
+                }
+            }
+            poll
+        })
+        .await
+    }
+
     pub(crate) async fn write_vectored<V: IoVectoredBuf>(&self, bufs: V) -> BufResult<usize, V> {
         self.send(SendVectored::some(self.shared.fd.clone(), bufs)).await
     }
@@ -298,7 +320,7 @@ impl StreamSocket {
         if let (false, Some(driver)) = (self.shared.sending.is_idle(), self.shared.fd.bound_driver()) {
             driver.hurry();
         }
-        let is_idle = self.shared.sending.is_idle() && self.shared.receiving.quiesce(&self.shared.fd);
+        let is_idle = self.shared.sending.is_finished() && self.shared.receiving.quiesce(&self.shared.fd);
         if !is_idle || Rc::strong_count(&self.shared) > 1 || !self.shared.fd.is_unshared() {
             return Err(self);
         }
@@ -326,3 +348,8 @@ impl From<OwnedFd> for StreamSocket {
 fn no_room() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "the buffer has no room: give a Vec a capacity beyond its length")
 }
+
+/// Shorter writes are copied: `docs/decisions/zero-copy.md` has the figures.
+const ZERO_COPY_BYTES: usize = 64 << 10;
+/// How long a zero-copy write that was stopped may wait for the peer, before the connection is reset.
+const GRACE: Duration = Duration::from_secs(1);

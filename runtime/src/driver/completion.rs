@@ -124,6 +124,12 @@ impl Driver {
                 self.push_counted(sqe.keyed(key.user_data()));
                 Decision::GoesOn { quiet: false }
             }
+            Step::Passed => {
+                let lane = slot.lane.take();
+                let left = self.end_step(key, slot, Decision::GoesOn { quiet: false }, before.notes());
+                debug_assert!(left.is_none(), "an op that goes on leaves no lane");
+                return lane;
+            }
             Step::Pending => Decision::GoesOn { quiet: false },
             Step::Done(answer) => Decision::Ended(answer),
         };

@@ -4,7 +4,7 @@
 //! owned by its slot like any other, so a future that is forgotten while its op waits holds up nobody: the op runs when
 //! its turn comes. A future that is dropped while its op waits takes the op out again, and no trace is left.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroU64;
@@ -12,6 +12,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::driver::slots::OpKey;
+use crate::driver::wake;
+use crate::fd::{SharedFd, WeakFd};
 
 /// An order among the operations of one runtime. Clones are the same lane.
 #[derive(Clone, Default)]
@@ -25,7 +27,11 @@ struct State {
     active: Cell<Option<OpKey>>,
     /// Those that wait, in the order in which they came.
     parked: RefCell<VecDeque<OpKey>>,
-    /// Who wants to know when the lane is idle.
+    /// The socket whose writes are ordered here, where some are lent to the kernel without a copy.
+    lender: OnceCell<WeakFd>,
+    /// How many ops have left the lane whose buffers the kernel still has.
+    pins: Cell<usize>,
+    /// Who wants to know when the lane is idle, or finished.
     idle: RefCell<Vec<Waker>>,
 }
 
@@ -40,11 +46,52 @@ impl Lane {
         self.0.active.get().is_none()
     }
 
+    /// Nothing runs in this lane, nothing waits, and the kernel has no buffer of an op that has left it.
+    pub fn is_finished(&self) -> bool {
+        self.is_idle() && !self.is_pinned()
+    }
+
+    /// The kernel has the buffer of an op that has left the lane.
+    pub fn is_pinned(&self) -> bool {
+        self.0.pins.get() > 0
+    }
+
+    /// Waits until the lane is finished.
+    pub fn poll_finished(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_finished() { Poll::Ready(()) } else { self.wait(cx) }
+    }
+
+    /// Takes note of the socket of an op whose buffer the kernel may keep for as long as there is a connection.
+    pub(crate) fn lends_for(&self, fd: &SharedFd) {
+        self.0.lender.get_or_init(|| fd.downgrade());
+    }
+
+    /// Ends the connection, where nothing else makes the kernel give up what was lent to it.
+    pub(crate) fn abort(&self) {
+        if let Some(fd) = self.0.lender.get().and_then(WeakFd::upgrade) {
+            fd.abort();
+        }
+    }
+
+    /// An op is about to leave the lane, and the kernel still has its buffer.
+    pub(crate) fn pin(&self) {
+        self.0.pins.set(self.0.pins.get() + 1);
+    }
+
+    /// The kernel has given the buffer back.
+    pub(crate) fn unpin(&self) {
+        self.0.pins.set(self.0.pins.get() - 1);
+        if self.is_finished() {
+            self.take_idle_wakers().into_iter().for_each(wake);
+        }
+    }
+
     /// Waits until the lane is idle.
     pub fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_idle() {
-            return Poll::Ready(());
-        }
+        if self.is_idle() { Poll::Ready(()) } else { self.wait(cx) }
+    }
+
+    fn wait(&self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.0.idle.borrow().iter().any(|waker| waker.will_wake(cx.waker())) {
             let waker = cx.waker().clone();
             self.0.idle.borrow_mut().push(waker);

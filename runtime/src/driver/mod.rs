@@ -61,6 +61,8 @@ pub enum Step {
     SubmitQuiet(Sqe, i32),
     /// Nothing: more completions of the entry that is with the kernel follow.
     Pending,
+    /// As `Pending`, but the op is over as far as the order in its lane goes: the next one begins.
+    Passed,
     /// The op has ended, with this answer.
     Done(Cqe),
 }

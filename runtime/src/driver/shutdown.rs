@@ -56,14 +56,31 @@ impl Driver {
         self.turn(Wait::No);
         self.push_cancel_all();
         self.turn(Wait::No);
+        let grace = Instant::now() + GRACE;
+        let mut has_aborted = false;
         while self.in_kernel.get() + self.closing.get() > 0 || self.watching.get() || self.wants_flush() {
             let left = end.map_or(PATIENCE, |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 break;
             }
+            if !has_aborted && Instant::now() >= grace {
+                has_aborted = true;
+                self.abort_all();
+            }
             // Again and again: an op may have been on its way into the kernel when the last cancel came by.
             self.push_cancel_all();
             self.turn(Wait::For(left.min(PATIENCE)));
+        }
+    }
+
+    /// What a cancel does not end: zero-copy sends whose peers take nothing.
+    fn abort_all(&self) {
+        for key in self.slots.keys() {
+            let Some(slot) = self.slots.get(key) else { continue };
+            if let Stage::InKernel(_) = slot.stage.get() {
+                // SAFETY: the op is in its slot, its code is not running, and `abort` touches nothing that an entry names.
+                shield(|| unsafe { (slot.kind.get().abort)(slot.memory()) });
+            }
         }
     }
 
@@ -108,6 +125,9 @@ impl Driver {
 
 /// How long one wait of the drain lasts at most, before the cancel is repeated.
 const PATIENCE: Duration = Duration::from_millis(10);
+
+/// How long a shutdown waits for what can't be cancelled before it ends that by force.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// The drivers that could not be drained.
 static LEAKED: Mutex<Vec<usize>> = Mutex::new(Vec::new());

@@ -105,6 +105,8 @@ pub(crate) struct OpKind {
     pub(crate) withdraw: unsafe fn(&Slots, OpKey),
     /// Has an op that has ended let go of its descriptor.
     pub(crate) release: unsafe fn(NonNull<Memory>),
+    /// Does what makes the kernel give up an op that a cancel has not ended.
+    pub(crate) abort: unsafe fn(NonNull<Memory>),
     /// How many bytes of memory the kernel may touch on the op's behalf.
     pub(crate) bytes: unsafe fn(NonNull<Memory>) -> usize,
 }
@@ -268,6 +270,7 @@ static NOTHING: OpKind = OpKind {
     discard: |_, _, _| unreachable!("a vacant slot has nothing to discard"),
     withdraw: |_, _| unreachable!("a vacant slot has nothing to withdraw"),
     release: |_| unreachable!("a vacant slot has nothing to let go of"),
+    abort: |_| {},
     bytes: |_| 0,
 };
 

@@ -96,6 +96,11 @@ impl Cqe {
         if self.result >= 0 { Ok(count) } else { Err(error_of(self, count)) }
     }
 
+    /// The kernel has let go of the buffer of a zero-copy send (`IORING_CQE_F_NOTIF`).
+    pub fn is_notification(&self) -> bool {
+        cqueue::notif(self.flags)
+    }
+
     /// Whether somebody waits for the operation that this completion, given to its step, belongs to.
     pub fn is_wanted(&self) -> bool {
         self.user_data != UNWANTED

@@ -48,6 +48,11 @@ pub(crate) fn is_torn_down(fd: BorrowedFd<'_>) -> bool {
     crate::sys::tcp::is_closed(fd)
 }
 
+/// Ends a TCP connection by a reset, with the descriptor still open.
+pub(crate) fn abort(fd: BorrowedFd<'_>) {
+    crate::sys::tcp::disconnect(fd);
+}
+
 /// Descriptors from outside may be non-blocking; ours are not, see [`tcp`].
 pub(crate) fn set_blocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     SockRef::from(&fd).set_nonblocking(false)

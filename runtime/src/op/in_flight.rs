@@ -97,6 +97,11 @@ impl<T: Op> InFlight<T> {
         }
     }
 
+    /// A cancel scope has asked it to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_some()
+    }
+
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Cqe> {
         let (driver, key) = match &self.state {
             State::Submitted { driver, key, .. } => (driver, *key),

@@ -26,6 +26,7 @@ mod send;
 mod send_copy;
 mod send_msg;
 mod send_rights;
+mod send_zc;
 mod shutdown;
 mod wait_exit;
 mod write;
@@ -61,6 +62,7 @@ pub(crate) use crate::op::send_copy::Copies;
 pub use crate::op::send_copy::send_now;
 pub use crate::op::send_msg::SendMsg;
 pub use crate::op::send_rights::SendRights;
+pub use crate::op::send_zc::SendZc;
 pub use crate::op::shutdown::Shutdown;
 pub use crate::op::wait_exit::WaitExit;
 pub use crate::op::write::Write;
@@ -141,6 +143,10 @@ pub unsafe trait Op: Sized + 'static {
     /// descriptor, whose owner may want to close it.
     fn release(&mut self) {}
 
+    /// The runtime ends, and a cancel has not ended the op: does what else makes the kernel give it back. Touches nothing that
+    /// an entry names.
+    fn abort(&mut self) {}
+
     /// How many bytes of memory the kernel may touch, for the report of a shutdown that had to leak them.
     fn bytes(&self) -> usize {
         0
@@ -214,6 +220,7 @@ fn kind_of<T: Op>() -> &'static OpKind {
             discard: discard::<T>,
             withdraw: withdraw::<T>,
             release: release::<T>,
+            abort: abort::<T>,
             bytes: bytes::<T>,
         }
     }
@@ -263,6 +270,11 @@ unsafe fn withdraw<T: Op>(slots: &Slots, key: OpKey) {
 unsafe fn release<T: Op>(memory: NonNull<Memory>) {
     // SAFETY: the slot's kind is that of `T`, and the slot is busy on our behalf.
     unsafe { op_in::<T>(memory) }.release();
+}
+
+unsafe fn abort<T: Op>(memory: NonNull<Memory>) {
+    // SAFETY: the slot's kind is that of `T`, and the driver is not running any of the op's code.
+    unsafe { op_in::<T>(memory) }.abort();
 }
 
 unsafe fn bytes<T: Op>(memory: NonNull<Memory>) -> usize {

@@ -14,7 +14,7 @@ use crate::op::{Completion, Driver, Op, Step, target_of};
 
 /// How much of the buffer a send is to bring out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Extent {
+pub(super) enum Extent {
     /// As much as the kernel takes at once.
     Some,
     /// All of it.
@@ -248,7 +248,7 @@ pub(super) fn broken(fd: Option<&SharedFd>) -> Option<Completion> {
     Some(Completion::made_up(-error.raw_os_error().unwrap_or(libc::EPIPE)))
 }
 
-fn flags(extent: Extent) -> i32 {
+pub(super) fn flags(extent: Extent) -> i32 {
     match extent {
         Extent::Some => libc::MSG_NOSIGNAL,
         Extent::All => libc::MSG_NOSIGNAL | libc::MSG_WAITALL,

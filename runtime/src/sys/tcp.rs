@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! The one call fills a byte of ours, and keeps no pointer.
-#![allow(unsafe_code, reason = "libc's getsockopt is a foreign function")]
+//! The calls fill a byte of ours or read an address of ours, and keep no pointer.
+#![allow(unsafe_code, reason = "libc's functions are foreign ones")]
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
@@ -25,6 +25,15 @@ pub(crate) fn is_closed(fd: BorrowedFd<'_>) -> bool {
         )
     };
     answer == 0 && state == TCP_CLOSE
+}
+
+/// Ends a connection by a reset, and empties its queues (a `connect` to no address, see
+/// [`connect(2)`](https://man7.org/linux/man-pages/man2/connect.2.html)). Where there is none, nothing happens.
+pub(crate) fn disconnect(fd: BorrowedFd<'_>) {
+    let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
+    let bytes = size_of::<libc::sockaddr>() as libc::socklen_t;
+    // SAFETY: the kernel reads the address during the call, and nothing else.
+    let _ = unsafe { libc::connect(fd.as_raw_fd(), &raw const nowhere, bytes) };
 }
 
 const TCP_CLOSE: u8 = 7;
