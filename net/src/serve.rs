@@ -13,6 +13,7 @@ use quoit_runtime::spawn;
 
 use crate::accepting::is_shortage;
 use crate::tcp::{TcpListener, TcpStream};
+use crate::unix::{UnixListener, UnixStream};
 use crate::waiters::Waiters;
 
 /// A listener of streams: what [`serve`] takes. The trait is sealed.
@@ -33,6 +34,18 @@ pub(crate) mod sealed {
 
         /// Closes the listener.
         fn end(self) -> impl Future<Output = io::Result<()>>;
+    }
+}
+
+impl sealed::Accept for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next_stream(&self) -> io::Result<UnixStream> {
+        self.accept().await.map(|(stream, _peer)| stream)
+    }
+
+    async fn end(self) -> io::Result<()> {
+        self.close().await
     }
 }
 

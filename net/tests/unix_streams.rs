@@ -247,3 +247,26 @@ fn a_stream_outlives_its_runtime_and_then_gives_errors() {
         },
     );
 }
+
+#[test]
+fn streams_can_be_served_copied_and_read_by_the_traits() {
+    test(async || {
+        let name = abstract_name("served");
+        let listener = UnixListener::bind_addr(&name).unwrap();
+        let echo = async |stream: UnixStream| {
+            let (reader, writer) = stream.split();
+            quoit_runtime::io::copy(&reader, &writer).await.unwrap();
+        };
+        let serving = spawn(quoit_net::serve(listener, echo));
+        for text in ["one", "two"] {
+            let client = UnixStream::connect_addr(&name).await.unwrap();
+            client.write_all(text).await.0.unwrap();
+            client.shutdown(std::net::Shutdown::Write).await.unwrap();
+            let (read, back) = client.read_exact(vec![0; 3].into_boxed_slice()).await;
+            assert_eq!((read.unwrap(), &*back), (3, text.as_bytes()));
+            assert!(client.recv().await.unwrap().is_none());
+        }
+        serving.abort();
+        let _ = serving.await;
+    });
+}

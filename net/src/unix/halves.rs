@@ -2,7 +2,8 @@
 
 use std::os::unix::net::SocketAddr;
 
-use crate::stream::halves;
+use crate::stream::{halves, io_traits};
 use crate::unix::UnixStream;
 
 halves!(UnixStream, SocketAddr);
+io_traits!(UnixStream);
