@@ -137,7 +137,9 @@ impl Epoll {
         if is_message && sqe.ioprio & abi::RECV_MULTISHOT != 0 {
             let piece = receive_laid_out(&sqe, provided.address, provided.bytes as usize, flags)?;
             self.groups.pick(sqe.buf_group);
-            return Ok(Piece { flags: picked, ..piece });
+            // Also where it left room: on a Unix stream, descriptors end a call before the bytes do.
+            let flags = picked | self.more_waits(request, true);
+            return Ok(Piece { flags, ..piece });
         }
         let limit = if is_message { calls::message_limit(&sqe)? } else { sqe.len as usize };
         let room = if limit == 0 { provided.bytes as usize } else { limit.min(provided.bytes as usize) };
@@ -155,9 +157,9 @@ impl Epoll {
         Ok(Piece { result: count, flags, is_short: count < room, is_empty: false })
     }
 
-    /// `SOCK_NONEMPTY`, if the socket is a stream with more than was taken. Asked only where the room was filled.
-    fn more_waits(&mut self, request: &mut Request, is_full: bool) -> u32 {
-        let more = is_full && self.is_stream(request) && calls::bytes_waiting(request.fd) > 0;
+    /// `SOCK_NONEMPTY`, if the socket is a stream with more than was taken. Asked only where the call may not have had all.
+    fn more_waits(&mut self, request: &mut Request, may_have_more: bool) -> u32 {
+        let more = may_have_more && self.is_stream(request) && calls::bytes_waiting(request.fd) > 0;
         if more { abi::cqe::SOCK_NONEMPTY } else { 0 }
     }
 
