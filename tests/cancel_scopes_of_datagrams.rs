@@ -1,4 +1,4 @@
-//! Cancel scopes around datagram sockets: waits end with the scope's error, buffers come back, and no datagram is lost.
+//! Cancel scopes around datagram and Unix sockets: waits end with the scope's error, buffers come back, and nothing is lost.
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use quoit::net::{UdpSocket, UnixDatagram};
+use quoit::net::{UdpSocket, UnixDatagram, UnixStream};
 use quoit::sync::CancellationToken;
 use quoit::task::yield_now;
 use quoit::{FutureExt as _, Runtime, is_cancelled, transferred};
@@ -115,5 +115,36 @@ fn a_send_that_waits_for_room_is_stopped_and_sends_nothing() {
             assert_eq!(buf[..result.unwrap()], *b"some");
         }
         assert!(poll_once(pin!(receiver.recv(Vec::with_capacity(9)))).await.is_pending());
+    });
+}
+
+#[test]
+fn a_receive_of_descriptors_that_is_stopped_leaves_them_to_the_next_one() {
+    arena(async || {
+        let (one, other) = UnixStream::pair().unwrap();
+        for round in 0..2 {
+            let token = CancellationToken::new();
+            let mut receive = Box::pin(
+                async {
+                    match round {
+                        0 => other.recv_fds(Vec::with_capacity(77)).await.0.map(drop),
+                        _ => other.readable().await,
+                    }
+                }
+                .with_cancel(&token),
+            );
+            assert!(poll_once(receive.as_mut()).await.is_pending());
+            yield_now().await;
+            token.cancel();
+            assert!(is_cancelled(&receive.await.unwrap_err()));
+            let file = std::fs::File::open("/dev/null").unwrap();
+            let (result, buf) = one.send_fds("not sent", vec![file.into()]).with_cancel(&token).await;
+            assert_eq!((transferred(&result.unwrap_err()), buf), (Some(0), "not sent"));
+            let file = std::fs::File::open("/dev/null").unwrap();
+            one.send_fds("sent", vec![file.into()]).await.0.unwrap();
+            let (result, buf) = other.recv_fds(Vec::with_capacity(77)).await;
+            let (count, descriptors) = result.unwrap();
+            assert_eq!((&buf[..count], descriptors.len()), (&b"sent"[..], 1));
+        }
     });
 }

@@ -152,13 +152,19 @@ fn a_non_blocking_socket_from_outside_behaves_like_any_other_and_goes_back() {
         assert_eq!(receive.await.0, b"hello");
         let socket = socket.into_std().unwrap();
         assert_eq!(socket.local_addr().unwrap(), address);
-        // Operations under way: refused, or a duplicate.
+        // A receive that was dropped is in the way of nothing.
         let socket = UdpSocket::from_std(socket).unwrap();
         assert!(poll_once(pin!(any_recv(&socket, 0))).await.is_pending());
-        let duplicate = StdSocket::from(OwnedFd::from(socket));
-        assert_eq!(duplicate.local_addr().unwrap(), address);
-        let socket = UdpSocket::from_std(duplicate).unwrap();
+        let again = StdSocket::from(OwnedFd::from(socket));
+        assert_eq!(again.local_addr().unwrap(), address);
+        let socket = UdpSocket::from_std(again).unwrap();
+        assert!(poll_once(pin!(any_recv(&socket, 2))).await.is_pending());
+        let socket = UdpSocket::from_std(socket.into_std().unwrap()).unwrap();
+        // A datagram that has arrived would be lost.
         assert!(poll_once(pin!(any_recv(&socket, 0))).await.is_pending());
+        peer.send_to(b"unclaimed", address).unwrap();
+        yield_now().await;
+        yield_now().await;
         assert_eq!(socket.into_std().unwrap_err().kind(), io::ErrorKind::ResourceBusy);
     });
 }

@@ -5,6 +5,7 @@ mod receiving;
 
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -182,6 +183,12 @@ impl Datagrams {
         submit_to(self.fd.driver(), None, PollOnce::writable(self.fd.clone())).await.map(drop)
     }
 
+    /// Ends what is in flight, as far as it takes no waiting. Whether nothing is left, neither an operation nor a datagram that
+    /// nobody has taken.
+    pub(crate) fn quiesce(&self) -> bool {
+        self.sending.is_idle() && self.receiving.quiesce(&self.fd)
+    }
+
     /// The handle of the socket is gone: nothing is received any more, and what is being sent goes out.
     pub(crate) fn abandon(&self) {
         self.receiving.close();
@@ -221,6 +228,20 @@ fn copy<B: IoBufMut>(message: &mut Option<Message>, buf: &mut B, portion: Portio
         _ => whole.bytes.advance(wanted),
     }
     received
+}
+
+/// The descriptor of a socket whose handle is given up: `release` drops that.
+///
+/// # Errors
+///
+/// `ResourceBusy` where operations are under way, or something has arrived that nobody has taken.
+pub(crate) fn give_up(core: Rc<Datagrams>, release: impl FnOnce()) -> io::Result<OwnedFd> {
+    let (is_idle, fd) = (core.quiesce(), core.fd().clone());
+    release();
+    drop(core);
+    let text = "operations are under way, or something has arrived that nobody has taken";
+    let busy = || io::Error::new(io::ErrorKind::ResourceBusy, text);
+    if is_idle { fd.try_unwrap().map_err(|_| busy()) } else { Err(busy()) }
 }
 
 /// The count of bytes, where all of a datagram is there.

@@ -17,6 +17,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{GONE, InFlight, Message, Rearm, RecvEnd, RecvMsg, RecvMsgMulti, Traffic, submit_to};
 use quoit_runtime::task::poll_budget;
 
@@ -127,6 +128,23 @@ impl Receiving {
         let armed = self.armed.take();
         drop(armed);
         self.waiters.wake();
+    }
+
+    /// Ends the receive that is in flight, as far as it takes no waiting. Whether nothing is left of it, neither an operation
+    /// nor a datagram.
+    pub(crate) fn quiesce(&self, fd: &SharedFd) -> bool {
+        if let (true, Some(driver)) = (self.is_armed(), fd.bound_driver()) {
+            self.is_stopping.set(true);
+            let armed = self.armed.take();
+            match &armed {
+                Some(Armed::Multi(receive)) => receive.cancel(),
+                Some(Armed::Single(receive, _)) => receive.cancel(),
+                None => {}
+            }
+            self.armed.set(armed);
+            driver.hurry();
+        }
+        !self.is_armed() && self.queue.borrow().is_empty()
     }
 
     pub(crate) fn begin_loans(&self) {

@@ -10,7 +10,7 @@ use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::Traffic;
 
 use crate::addr::{ToSocketAddrs, resolve};
-use crate::datagram::{Datagrams, Portion, whole};
+use crate::datagram::{Datagrams, Portion, give_up, whole};
 use crate::udp::RecvMsgs;
 
 /// A UDP socket.
@@ -437,18 +437,15 @@ impl UdpSocket {
         Ok(Self::from(OwnedFd::from(socket)))
     }
 
-    /// The socket as one of std, blocking. Datagrams that were received and not claimed are lost.
+    /// Gives the socket to std, in blocking mode.
     ///
     /// # Errors
     ///
-    /// `ResourceBusy` where operations are under way; the socket is dropped then. After a receive that was dropped, one is.
+    /// `ResourceBusy` where operations are under way, or where something has arrived that nobody has taken: it would be lost.
+    /// The socket is then closed.
     pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
-        let fd = self.fd().clone();
-        drop(self);
-        match fd.try_unwrap() {
-            Ok(fd) => Ok(std::net::UdpSocket::from(fd)),
-            Err(_) => Err(io::ErrorKind::ResourceBusy.into()),
-        }
+        let core = Rc::clone(&self.core);
+        give_up(core, || drop(self)).map(Into::into)
     }
 }
 
@@ -473,6 +470,8 @@ impl AsRawFd for UdpSocket {
 impl From<UdpSocket> for OwnedFd {
     /// Datagrams that were received and not claimed are lost. A duplicate where operations are under way.
     fn from(socket: UdpSocket) -> Self {
+        // A receive that was dropped needs no duplicate.
+        let _ = socket.core.quiesce();
         let fd = socket.fd().clone();
         drop(socket);
         fd.into_owned()

@@ -12,7 +12,7 @@ use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::Traffic;
 use quoit_runtime::socket::{RawAddress, SocketOption, UnixKind};
 
-use crate::datagram::{Datagrams, Portion, whole};
+use crate::datagram::{Datagrams, Portion, give_up, whole};
 use crate::unix::RecvMsgs;
 
 /// A Unix socket for datagrams, which are neither lost nor reordered on their way.
@@ -414,18 +414,15 @@ impl UnixDatagram {
         Ok(Self::from(OwnedFd::from(socket)))
     }
 
-    /// The socket as one of std, blocking. Datagrams that were received and not claimed are lost.
+    /// Gives the socket to std, in blocking mode.
     ///
     /// # Errors
     ///
-    /// `ResourceBusy` where operations are under way; the socket is dropped then. After a receive that was dropped, one is.
+    /// `ResourceBusy` where operations are under way, or where something has arrived that nobody has taken: it would be lost.
+    /// The socket is then closed.
     pub fn into_std(self) -> io::Result<StdDatagram> {
-        let fd = self.fd().clone();
-        drop(self);
-        match fd.try_unwrap() {
-            Ok(fd) => Ok(StdDatagram::from(fd)),
-            Err(_) => Err(io::ErrorKind::ResourceBusy.into()),
-        }
+        let core = Rc::clone(&self.core);
+        give_up(core, || drop(self)).map(Into::into)
     }
 }
 
@@ -457,6 +454,8 @@ impl From<OwnedFd> for UnixDatagram {
 impl From<UnixDatagram> for OwnedFd {
     /// Datagrams that were received and not claimed are lost. A duplicate where operations are under way.
     fn from(socket: UnixDatagram) -> Self {
+        // A receive that was dropped needs no duplicate.
+        let _ = socket.core.quiesce();
         let fd = socket.fd().clone();
         drop(socket);
         fd.into_owned()
