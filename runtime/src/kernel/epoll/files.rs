@@ -36,6 +36,8 @@ struct File {
     readers: Queue,
     writers: Queue,
     polls: Queue,
+    /// Directions whose first has had its share of this turn, and goes on in the next.
+    put_off: [bool; 2],
 }
 
 /// Requests by their [`Request::order`]: first come, first served, and taken out of the middle as easily.
@@ -78,6 +80,21 @@ impl Files {
     /// The first that waits.
     pub(super) fn first(&mut self, fd: RawFd, direction: Direction) -> Option<Id> {
         self.at(fd)?.queue(direction).first_key_value().map(|(_, id)| *id)
+    }
+
+    /// Puts a queue off to the next turn; false where it is already.
+    pub(super) fn put_off(&mut self, fd: RawFd, direction: Direction) -> bool {
+        self.at(fd).is_some_and(|file| !std::mem::replace(&mut file.put_off[direction as usize], true))
+    }
+
+    /// Whether a queue was put off, which it is no more.
+    pub(super) fn take_up(&mut self, fd: RawFd, direction: Direction) -> bool {
+        self.at(fd).is_some_and(|file| std::mem::take(&mut file.put_off[direction as usize]))
+    }
+
+    /// Whether a queue has had its share of this turn.
+    pub(super) fn is_put_off(&mut self, fd: RawFd, direction: Direction) -> bool {
+        self.at(fd).is_some_and(|file| file.put_off[direction as usize])
     }
 
     pub(super) fn watch(&mut self, id: Id, request: &Request) {

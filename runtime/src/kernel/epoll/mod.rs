@@ -41,7 +41,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -96,9 +96,10 @@ impl Epoll {
     pub(crate) fn new(request: &SetupRequest) -> io::Result<Self> {
         let sizes = setup::Sizes::of(request)?;
         let poller = Poller::new()?;
-        let mailbox = Arc::new(Mailbox::new(File::from(event()?)));
+        let bell = event()?;
         let events = (libc::EPOLLIN | libc::EPOLLET) as u32;
-        poller.add(mailbox.bell(), events, BELL).map_err(io::Error::from_raw_os_error)?;
+        poller.add(bell.as_raw_fd(), events, BELL).map_err(io::Error::from_raw_os_error)?;
+        let mailbox = Arc::new(Mailbox::new(File::from(bell)));
         Ok(Self {
             poller,
             staged: VecDeque::new(),
@@ -186,6 +187,12 @@ impl Epoll {
 
     pub(crate) fn unregister_buffers(&mut self, group: u16) {
         self.groups.unregister(group);
+    }
+}
+
+impl Drop for Epoll {
+    fn drop(&mut self) {
+        self.mailbox.close();
     }
 }
 

@@ -123,6 +123,8 @@ impl Requests {
     pub(super) fn insert(&mut self, request: Request) -> Id {
         let index = self.vacant.pop().unwrap_or_else(|| {
             self.entries.push(Entry { generation: 0, request: None });
+            // So that no end of a request allocates.
+            self.vacant.reserve(self.entries.len());
             self.entries.len() as u32 - 1
         });
         let entry = &mut self.entries[index as usize];

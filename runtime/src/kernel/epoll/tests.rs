@@ -4,6 +4,7 @@
 //! order in which it came. (Across different `user_data` no kernel promises an order.)
 
 mod files;
+mod own;
 mod receiving;
 mod scene;
 mod sending;

@@ -48,7 +48,9 @@ impl Epoll {
     /// Goes on with what had its share of the turn before.
     pub(super) fn go_on(&mut self) {
         for (fd, direction) in std::mem::take(&mut self.again) {
-            self.serve(fd, direction);
+            if self.files.take_up(fd, direction) {
+                self.serve(fd, direction);
+            }
         }
         self.begin_followers();
     }
@@ -72,10 +74,10 @@ impl Epoll {
     /// A descriptor is ready for something.
     fn told(&mut self, event: Event) {
         let Some(fd) = self.files.told(event.token, event.events) else { return };
-        if event.events & READS != 0 {
+        if event.events & READS != 0 && !self.files.is_put_off(fd, Direction::Read) {
             self.serve(fd, Direction::Read);
         }
-        if event.events & WRITES != 0 {
+        if event.events & WRITES != 0 && !self.files.is_put_off(fd, Direction::Write) {
             self.serve(fd, Direction::Write);
         }
         for id in self.files.polls(fd) {
@@ -153,7 +155,9 @@ impl Epoll {
             Progress::Wait(direction) => self.wait(id, request, direction, false),
             Progress::Ready(direction) => self.wait(id, request, direction, true),
             Progress::Again(direction) => {
-                self.again.push((request.fd, direction));
+                if self.files.put_off(request.fd, direction) {
+                    self.again.push((request.fd, direction));
+                }
                 self.enqueue(id, request, direction);
             }
             Progress::At(deadline) => {

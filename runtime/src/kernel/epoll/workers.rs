@@ -13,7 +13,6 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -39,21 +38,28 @@ const CANCELLED: u8 = 2;
 /// Where the threads leave their answers.
 #[derive(Debug)]
 pub(super) struct Mailbox {
-    answers: Mutex<Vec<(Id, i32)>>,
+    letters: Mutex<Letters>,
     /// There are answers. Tells the owner without a lock.
     filled: AtomicBool,
-    /// An eventfd in the owner's epoll.
-    bell: File,
+}
+
+#[derive(Debug)]
+struct Letters {
+    answers: Vec<(Id, i32)>,
+    /// An eventfd in the owner's epoll, until that is gone.
+    bell: Option<File>,
 }
 
 impl Mailbox {
     pub(super) fn new(bell: File) -> Self {
-        Self { answers: Mutex::new(Vec::new()), filled: AtomicBool::new(false), bell }
+        let letters = Letters { answers: Vec::new(), bell: Some(bell) };
+        Self { letters: Mutex::new(letters), filled: AtomicBool::new(false) }
     }
 
-    /// What rings when an answer is there.
-    pub(super) fn bell(&self) -> RawFd {
-        self.bell.as_raw_fd()
+    /// The owner is gone. A thread may know the mailbox for a moment longer.
+    pub(super) fn close(&self) {
+        let bell = lock(&self.letters).bell.take();
+        drop(bell);
     }
 
     pub(super) fn is_filled(&self) -> bool {
@@ -64,19 +70,18 @@ impl Mailbox {
         if !self.is_filled() {
             return Vec::new();
         }
-        let mut answers = lock(&self.answers);
+        let mut letters = lock(&self.letters);
         self.filled.store(false, Ordering::Release);
-        std::mem::take(&mut answers)
+        std::mem::take(&mut letters.answers)
     }
 
     fn leave(&self, id: Id, answer: i32) {
-        let mut answers = lock(&self.answers);
-        answers.push((id, answer));
+        let mut letters = lock(&self.letters);
+        letters.answers.push((id, answer));
         let is_first = !self.filled.swap(true, Ordering::AcqRel);
-        drop(answers);
-        // Its count would have to reach 2^64 for the bell to fail.
-        if is_first {
-            let _ = (&self.bell).write(&1_u64.to_ne_bytes());
+        if let (true, Some(mut bell)) = (is_first, letters.bell.as_ref()) {
+            // Its count would have to reach 2^64 for the bell to fail.
+            let _ = bell.write(&1_u64.to_ne_bytes());
         }
     }
 }

@@ -219,8 +219,7 @@ impl Scene {
         }
         let mut result = cqe.result;
         if result >= 0 && self.makers.contains(&cqe.user_data) {
-            // SAFETY: the kernel has just made this descriptor for us.
-            self.made.push(unsafe { OwnedFd::from_raw_fd(result) });
+            self.made.push(owned(result));
             result = DESCRIPTOR;
         }
         // A hint, which the ring also gives for an end that waits.
@@ -250,8 +249,7 @@ impl Scene {
         self.kept.clear();
         self.kernel.unregister_buffers(0);
         if let Some(pool) = self.pool.take() {
-            // SAFETY: nothing is in flight any more, and the kernel has just given the ring of buffers up.
-            unsafe { pool.close() };
+            end_pool(&pool);
         }
         self.seen.remove(&CANCEL);
         self.seen
@@ -267,6 +265,35 @@ fn cancel_all() -> squeue::Entry {
 pub(super) fn written<T: Copy>(at: *const T) -> T {
     // SAFETY: the scene keeps the memory, it was filled from the beginning, and the kernel is done with it.
     unsafe { at.read_unaligned() }
+}
+
+/// Takes over what a kernel has made.
+pub(super) fn owned(descriptor: i32) -> OwnedFd {
+    assert!(descriptor >= 0, "{descriptor} is no descriptor");
+    // SAFETY: a completion has just told of this descriptor, and nobody else knows of it.
+    unsafe { OwnedFd::from_raw_fd(descriptor) }
+}
+
+/// The same descriptor, given to programs that this one runs.
+pub(super) fn inheritable<T: AsRawFd>(of: T) -> T {
+    // SAFETY: takes numbers.
+    let changed = unsafe { libc::fcntl(of.as_raw_fd(), libc::F_SETFD, 0) };
+    assert_eq!(changed, 0);
+    of
+}
+
+/// Closes the file behind a number that was given up, and has another one take that number, at once.
+pub(super) fn put_in_the_place_of<T: From<OwnedFd> + AsRawFd>(number: RawFd, other: T) -> T {
+    // SAFETY: takes numbers, of which the caller has given up the first.
+    let taken = unsafe { libc::dup3(other.as_raw_fd(), number, libc::O_CLOEXEC) };
+    assert_eq!(taken, number);
+    T::from(owned(taken))
+}
+
+/// The end of a pool whose kernel has nothing in flight, and has given it up.
+pub(super) fn end_pool(pool: &BufferPool) {
+    // SAFETY: so the callers have seen to.
+    unsafe { pool.close() };
 }
 
 /// A TCP connection.
