@@ -1,13 +1,13 @@
 //! What `#[quoit::main]` and `#[quoit::test]` expand to.
 
 use std::future::Future;
-use std::process::exit;
+use std::process::{ExitCode, Termination, exit};
 
 pub use quoit_macros::select;
 pub use quoit_runtime::random::below as random_below;
 pub use quoit_runtime::task::poll_budget;
 
-use crate::{Runtime, Workers};
+use crate::{Runtime, Workers, sim};
 
 /// Runs a program. Where the kernel refuses a ring, the diagnosis goes to standard error, and the exit code is 1.
 pub fn main<F: Future>(future: F) -> F::Output {
@@ -66,5 +66,21 @@ pub fn test<F: Future>(options: TestOptions, body: impl Fn() -> F) -> F::Output 
     match Runtime::new() {
         Ok(runtime) => runtime.block_on(body()),
         Err(error) => panic!("no runtime: {error}"),
+    }
+}
+
+/// Runs a test in simulated worlds.
+///
+/// # Panics
+///
+/// As the test does, or where it returns a failure; the text names the seed where there are several.
+pub fn simulate<F: Future<Output: Termination>>(options: TestOptions, body: impl Fn() -> F) {
+    let run = || async {
+        let code = body().await.report();
+        assert!(code == ExitCode::SUCCESS, "the test has returned a failure");
+    };
+    match options.seeds {
+        Some(count) => sim::check(0..count, run),
+        None => sim::run(options.seed.unwrap_or_default(), run()),
     }
 }

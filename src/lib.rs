@@ -29,6 +29,7 @@
 //! | [`stream`] | generators; deadlines and a pace for streams |
 //! | [`sync`] | channels, locks and notification, for any executor |
 //! | [`IoBuf`], [`IoBufMut`], [`Slice`], [`RecvBuf`] | what may be lent to the kernel |
+//! | [`sim`] | the same program in a simulated world that a seed decides |
 //! | [`probe`], [`metrics`] | what the machine supports, what the runtime does |
 //! | [`driver`] | operations of one's own |
 #![forbid(unsafe_code)]
@@ -109,6 +110,15 @@ pub mod time {
 pub mod stream {
     pub use quoit_stream::{Co, Generator, Resume, Yield, generator, generator_with};
     pub use quoit_time::{StreamExt, StreamTimeout, Throttle};
+}
+
+/// Simulated worlds: machines, a network, disks and a clock that a seed decides.
+///
+/// `docs/simulation.md` goes through an example.
+pub mod sim {
+    pub use quoit_runtime::sim::{
+        Faults, Host, check, fails, heal, host, ip, is_simulated, open_files, partition, run, set_faults, trace_hash,
+    };
 }
 
 /// The driver itself, for operations of one's own.

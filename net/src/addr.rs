@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use std::pin::Pin;
 use std::vec;
 
-use quoit_runtime::blocking;
 use quoit_runtime::cancel_scope::stoppable;
+use quoit_runtime::{blocking, sim};
 
 /// What can be turned into socket addresses: addresses, pairs of a host and a port, and `"host:port"`.
 ///
@@ -64,6 +64,9 @@ pub(crate) async fn resolve(target: &impl ToSocketAddrs) -> io::Result<Vec<Socke
     let addresses = match target.host()? {
         sealed::Host::Known(addresses) => addresses,
         sealed::Host::Name(name, port) => {
+            if let Some(found) = sim::lookup(&name) {
+                return Ok(vec![SocketAddr::new(found?, port)]);
+            }
             let look_up = move || std::net::ToSocketAddrs::to_socket_addrs(&(name.as_str(), port));
             let mut looking_up = blocking::run(look_up);
             stoppable(|cx| Pin::new(&mut looking_up).poll(cx)).await.map(vec::IntoIter::collect)?

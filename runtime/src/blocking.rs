@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::context;
 use crate::driver::shield;
+use crate::sim;
 use crate::sys::affinity;
 use crate::task::{Id, JoinError, Queued, RemoteCell, RemoteJoinHandle, Work};
 
@@ -21,7 +22,8 @@ use crate::task::{Id, JoinError, Queued, RemoteCell, RemoteJoinHandle, Work};
 /// thread and executor.
 ///
 /// Up to 512 threads do such work in a process, and it waits its turn beyond that. Work that waits can be aborted; work that
-/// has begun goes on to its end. A thread without work goes away after a while. None is pinned to a core.
+/// has begun goes on to its end. A thread without work goes away after a while. None is pinned to a core. In a simulation the
+/// work is done on the spot.
 ///
 /// # Panics
 ///
@@ -48,12 +50,17 @@ where
     });
     let cell = RemoteCell::new(id, Location::caller(), work);
     let queued = Queued::new(&cell);
-    // A clock that stands waits for the work, and lets go when the answer is there.
-    let elsewhere = context::try_with(|core| core.timers.elsewhere());
-    POOL.submit(Box::new(move || {
-        queued.begin();
-        drop(elsewhere);
-    }));
+    if sim::is_simulated() {
+        // Other threads have no part in a simulation.
+        shield(|| queued.begin());
+    } else {
+        // A clock that stands waits for the work, and lets go when the answer is there.
+        let elsewhere = context::try_with(|core| core.timers.elsewhere());
+        POOL.submit(Box::new(move || {
+            queued.begin();
+            drop(elsewhere);
+        }));
+    }
     RemoteJoinHandle::new(cell)
 }
 

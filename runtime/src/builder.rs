@@ -1,6 +1,7 @@
 //! The knobs of a runtime, each with the reason to touch it.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::buf::PoolConfig;
@@ -9,7 +10,9 @@ use crate::executor::Executor;
 use crate::kernel::Kernel;
 use crate::kernel::choice::KernelKind;
 use crate::kernel::setup::SetupRequest;
+use crate::kernel::sim::{HostId, Sim};
 use crate::runtime::{Core, Runtime};
+use crate::sim::{Simulated, Simulation};
 
 /// Builds a [`Runtime`] with other than the default settings. Made by [`Runtime::builder`].
 ///
@@ -126,16 +129,38 @@ impl Builder {
     /// `InvalidInput` where a setting makes no sense. Where the kernel refuses io_uring: `PermissionDenied`, `Unsupported`
     /// or `OutOfMemory`; the text names the cause and the fix. [`KernelKind::Auto`] goes on with epoll in the first two cases.
     pub fn build(&self) -> io::Result<Runtime> {
-        let pool = self.pool_config()?;
+        let request =
+            SetupRequest { entries: self.entries, completion_entries: self.completion_entries, sqpoll: self.sqpoll };
+        self.check()?;
+        let kernel = Kernel::of(self.kernel, &request)?;
+        let simulation = kernel.seat().map(|seat| Simulation::new(&seat));
+        self.build_on(kernel, simulation)
+    }
+
+    /// Builds the runtime of another machine of a world.
+    pub(crate) fn build_in(&self, simulation: Rc<Simulation>, host: HostId) -> io::Result<Runtime> {
+        let seat = simulation.world().seat(host, self.entries, self.completion_entries);
+        self.build_on(Kernel::Sim(Sim::new(seat)), Some(simulation))
+    }
+
+    fn build_on(&self, kernel: Kernel, simulation: Option<Rc<Simulation>>) -> io::Result<Runtime> {
+        let simulated = kernel.seat().zip(simulation).map(|(seat, simulation)| Simulated { seat, simulation });
+        let (mut executor, doorbell) = Executor::new()?;
+        if let Some(simulated) = &simulated {
+            executor.choose_by(Rc::clone(&simulated.seat));
+        }
+        let driver = Driver::new(kernel, self.pool_config()?, self.close_deadline);
+        driver.watch(doorbell);
+        let core = Core::new(executor, driver, self.poll_budget, &self.name, self.shutdown_deadline, simulated);
+        Ok(Runtime::from_core(core))
+    }
+
+    /// Whether the settings make sense.
+    fn check(&self) -> io::Result<()> {
         if self.poll_budget == 0 {
             return Err(invalid("poll_budget(0): no task would ever run"));
         }
-        let request =
-            SetupRequest { entries: self.entries, completion_entries: self.completion_entries, sqpoll: self.sqpoll };
-        let driver = Driver::new(Kernel::of(self.kernel, &request)?, pool, self.close_deadline);
-        let (executor, doorbell) = Executor::new()?;
-        driver.watch(doorbell);
-        Ok(Runtime::from_core(Core::new(executor, driver, self.poll_budget, &self.name, self.shutdown_deadline)))
+        self.pool_config().map(drop)
     }
 
     fn pool_config(&self) -> io::Result<PoolConfig> {

@@ -19,6 +19,7 @@
 //! | [`thread`], [`Workers`] | a runtime on a thread of its own, and a set of them |
 //! | [`Handle`] | giving a runtime something to do from other threads |
 //! | [`blocking`] | threads for calls that block |
+//! | [`sim`] | a simulated kernel: clock, network, disks and faults, decided by a seed |
 //! | [`probe`] | what the machine supports |
 
 #[cfg(not(target_os = "linux"))]
@@ -47,6 +48,7 @@ pub mod random;
 mod runtime;
 mod shim;
 pub mod signal;
+pub mod sim;
 pub mod socket;
 mod spawn;
 mod sys;

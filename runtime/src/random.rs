@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+use crate::kernel::sim::world;
+
 /// A number below `bound`, which is not 0.
 ///
 /// # Examples
@@ -15,8 +17,11 @@ pub fn below(bound: u32) -> u32 {
     (((next() >> 32) * u64::from(bound)) >> 32) as u32
 }
 
-/// The next number of this thread: the one place where chance comes from. (SplitMix64.)
+/// The next number of this thread: the one place where chance comes from. (SplitMix64.) In a simulation its seed decides.
 fn next() -> u64 {
+    if let Some(seat) = world::current() {
+        return seat.world.draw();
+    }
     thread_local! {
         static STATE: Cell<u64> = Cell::new(RandomState::new().build_hasher().finish());
     }

@@ -7,7 +7,7 @@ use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::builder::Builder;
 use crate::cancel_scope::Scope;
@@ -18,10 +18,12 @@ use crate::executor::waker::Entered;
 use crate::handle::Handle;
 use crate::kernel::Wait;
 use crate::kernel::choice::KernelKind;
+use crate::kernel::sim::world::{self, Seated};
 use crate::metrics::Metrics;
+use crate::sim::Simulated;
 use crate::spawn::spawn_on;
 use crate::task::{JoinHandle, Origin};
-use crate::timer::Timers;
+use crate::timer::{Instant, Timers};
 
 /// An async runtime for the thread that built it, on a ring of its own.
 ///
@@ -53,11 +55,17 @@ pub(crate) struct Core {
     turns_to_clock: Cell<u32>,
     /// More timers are due than one turn fires.
     timers_due: Cell<bool>,
+    /// Its place in a simulation.
+    pub(crate) simulated: Option<Simulated>,
 }
 
 impl Runtime {
     pub(crate) fn from_core(core: Core) -> Self {
         Self { core }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
     }
 
     /// A runtime with the default settings.
@@ -84,6 +92,7 @@ impl Runtime {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let running = self.core.enter();
+        let _scheduled = self.core.simulated.as_ref().map(Simulated::schedule);
         self.core.driver.watch_over_lanes();
         let output = {
             let mut future = pin!(future);
@@ -98,6 +107,9 @@ impl Runtime {
                     }
                 }
                 self.core.turn();
+                if let Some(simulated) = &self.core.simulated {
+                    simulated.let_others_run(&self.core);
+                }
             }
         };
         drop(running);
@@ -183,17 +195,19 @@ impl Core {
         poll_budget: usize,
         name: &str,
         shutdown_deadline: Duration,
+        simulated: Option<Simulated>,
     ) -> Self {
         Self {
             executor,
             driver,
-            timers: Rc::new(Timers::new()),
+            timers: Rc::new(Timers::new(simulated.is_some())),
             scope: Cell::new(None),
             poll_budget,
             name: name.to_owned(),
             shutdown_deadline,
             turns_to_clock: Cell::new(0),
             timers_due: Cell::new(false),
+            simulated,
         }
     }
 
@@ -211,7 +225,23 @@ impl Core {
     fn enter_for_shutdown(&self) -> Running<'_> {
         let was_running = self.driver.is_running();
         self.driver.set_running(true);
-        Running { core: self, was_running, _current: Current::new(self), _entered: Entered::new(&self.executor) }
+        let seat = self.simulated.as_ref().map(|simulated| Rc::clone(&simulated.seat));
+        Running {
+            core: self,
+            was_running,
+            flushes: true,
+            _current: Current::new(self),
+            _entered: Entered::new(&self.executor),
+            _seated: world::enter(seat),
+        }
+    }
+
+    /// One turn, for who drives several runtimes on one thread.
+    pub(crate) fn take_turn(&self) {
+        let mut running = self.enter_for_shutdown();
+        // What was pushed last waits for the next turn.
+        running.flushes = false;
+        self.turn();
     }
 
     /// Do what other threads ask, run ready tasks, fire due timers, enter the kernel, dispatch what it answers: each in
@@ -312,14 +342,18 @@ impl Core {
         if self.executor.is_closing() {
             return ShutdownReport::default();
         }
-        let start = Instant::now();
+        if let Some(simulated) = &self.simulated {
+            simulated.end_others();
+        }
         let running = self.enter_for_shutdown();
+        let start = Instant::of_machine();
         let tasks_dropped = self.executor.shut_down();
         self.timers.close();
         let drained = self.driver.shut_down(deadline);
+        let elapsed = Instant::of_machine().duration_since(start);
         drop(running);
         ShutdownReport {
-            elapsed: start.elapsed(),
+            elapsed,
             tasks_dropped,
             operations_cancelled: drained.cancelled,
             operations_leaked: drained.leaked.len(),
@@ -334,14 +368,19 @@ impl Core {
 struct Running<'a> {
     core: &'a Core,
     was_running: bool,
+    /// No turn follows.
+    flushes: bool,
     _current: Current<'a>,
     _entered: Entered<'a>,
+    _seated: Seated,
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         // What was pushed last, such as the close of a socket, is on its way before we return, or unwind.
-        self.core.driver.flush();
+        if self.flushes {
+            self.core.driver.flush();
+        }
         self.core.driver.set_running(self.was_running);
     }
 }

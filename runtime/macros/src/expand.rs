@@ -33,7 +33,7 @@ pub(crate) fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
 fn expand(attribute: Attribute, arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let options = Options::parse(attribute, arguments, &mut errors);
-    options.refuse_unsupported(&mut errors);
+    options.refuse_unsupported(attribute, &mut errors);
     let function = match function::parse(attribute, item.clone()) {
         Ok(function) => function,
         Err(error) => {
@@ -56,7 +56,9 @@ fn expand(attribute: Attribute, arguments: TokenStream, item: TokenStream) -> To
     };
     let test = (attribute == Attribute::Test).then(|| quote!(#[::core::prelude::v1::test]));
     let Function { attributes, visibility, signature, body } = &function;
-    let (name, output) = (&signature.ident, &signature.output);
+    let name = &signature.ident;
+    // A simulated test reports its own failure, along with the seed.
+    let output = (!options.is_simulated()).then_some(&signature.output);
     quote! {
         #test
         #(#attributes)*
@@ -86,6 +88,7 @@ fn call_main(quoit: &Path, function: &Function, options: &Options) -> TokenStrea
 
 fn call_test(quoit: &Path, function: &Function, options: &Options) -> TokenStream {
     let name = &function.signature.ident;
+    let run = if options.is_simulated() { quote!(simulate) } else { quote!(test) };
     let kernel = optional(options.kernel.map(|(kernel, _)| Kernel::name(kernel)));
     let seed = optional(options.seed.map(|(seed, _)| seed));
     let seeds = optional(options.seeds.map(|(seeds, _)| seeds));
@@ -93,7 +96,7 @@ fn call_test(quoit: &Path, function: &Function, options: &Options) -> TokenStrea
         return quote!(#quoit::__private::test_on_threads(#threads, #name()));
     }
     quote! {
-        #quoit::__private::test(
+        #quoit::__private::#run(
             #quoit::__private::TestOptions { kernel: #kernel, seed: #seed, seeds: #seeds },
             #name,
         )

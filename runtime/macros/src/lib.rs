@@ -24,7 +24,7 @@ use proc_macro::TokenStream;
 /// | Option | Value | Meaning |
 /// |---|---|---|
 /// | `threads` | an integer or an expression of type `usize` | How many threads run a runtime each; the body runs on the first. `quoit::Workers::current()` names the set. |
-/// | `kernel` | `"uring"`, `"epoll"` or `"sim"` | What the runtime drives. Today only `"uring"` is supported. |
+/// | `kernel` | `"uring"` or `"epoll"` | What the runtime drives. Today only `"uring"` is supported. |
 /// | `crate` | a path in quotes | Where quoit is found if it is not `::quoit`, for example `"::my::quoit"`. |
 ///
 /// # Errors
@@ -66,9 +66,9 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | Option | Value | Meaning |
 /// |---|---|---|
 /// | `threads` | an integer or an expression of type `usize` | How many threads run a runtime each; the body runs on the first. `quoit::Workers::current()` names the set. |
-/// | `kernel` | `"uring"`, `"epoll"` or `"sim"` | What the runtime drives. Today only `"uring"` is supported. |
-/// | `seed` | an integer | The one seed of a simulated kernel. Not supported today. |
-/// | `seeds` | an integer | How many seeds of a simulated kernel to run the body with. Not supported today. |
+/// | `kernel` | `"uring"`, `"epoll"` or `"sim"` | What the runtime drives. Today `"uring"` and `"sim"` are supported. |
+/// | `seed` | an integer | With `kernel = "sim"`: the seed of the world; 0 unless it is given. |
+/// | `seeds` | an integer | With `kernel = "sim"`: how many worlds to run the body in, by the seeds from 0 on. A failure names its seed, and the command that repeats it; `QUOIT_SEED` runs one seed alone. |
 /// | `crate` | a path in quotes | Where quoit is found if it is not `::quoit`, for example `"::my::quoit"`. |
 ///
 /// # Errors

@@ -111,13 +111,13 @@ impl Options {
     }
 
     /// Refuses what is well-formed but makes no sense together, or is not there yet.
-    pub(crate) fn refuse_unsupported(&self, errors: &mut Errors) {
+    pub(crate) fn refuse_unsupported(&self, attribute: Attribute, errors: &mut Errors) {
         if let (Some(threads), Some((Kernel::Sim, _))) = (&self.threads, self.kernel) {
             let text =
                 "`threads` needs a real kernel: a simulated world is one thread's, with `quoit::sim::host` for others";
             errors.push(syn::Error::new(threads.span(), text));
         }
-        if let Some((kernel @ (Kernel::Epoll | Kernel::Sim), span)) = self.kernel {
+        if let Some((kernel @ Kernel::Epoll, span)) = self.kernel {
             let name = kernel.name();
             errors.push(syn::Error::new(
                 span,
@@ -127,17 +127,22 @@ impl Options {
         if let (Some(_), Some((_, span))) = (self.seed, self.seeds) {
             errors.push(syn::Error::new(span, "`seed` (run this one) and `seeds` (run so many) exclude each other"));
         }
+        if let (Attribute::Main, Some((Kernel::Sim, span))) = (attribute, self.kernel) {
+            let text =
+                "a program runs simulated by `quoit::sim::run`, which takes the seed; kernel = \"sim\" is for tests";
+            errors.push(syn::Error::new(span, text));
+        }
         for (name, option) in [("seed", self.seed), ("seeds", self.seeds)] {
-            if let Some((_, span)) = option {
-                errors.push(syn::Error::new(
-                    span,
-                    format!(
-                        "`{name}` needs the simulated kernel, which is not in this version of quoit: \
-                         supported is kernel = \"uring\", without a seed"
-                    ),
-                ));
+            if let (Some((_, span)), false) = (option, self.is_simulated()) {
+                let text = format!("`{name}` is for the simulated kernel: kernel = \"sim\"");
+                errors.push(syn::Error::new(span, text));
             }
         }
+    }
+
+    /// The simulated kernel was asked for.
+    pub(crate) fn is_simulated(&self) -> bool {
+        matches!(self.kernel, Some((Kernel::Sim, _)))
     }
 
     /// Stores one option whose name is known to the attribute.

@@ -11,7 +11,7 @@
 
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use io_uring::{opcode, types};
 
@@ -19,6 +19,7 @@ use crate::driver::lifecycle::Stage;
 use crate::driver::slots::CANCEL;
 use crate::driver::{Driver, shield};
 use crate::kernel::{Sqe, Wait};
+use crate::timer::Instant;
 
 /// What became of the operations.
 #[derive(Debug, Default)]
@@ -37,8 +38,8 @@ impl Driver {
         if self.closed.replace(true) {
             return Drained::default();
         }
-        // A deadline that no clock can show is none.
-        let end = Instant::now().checked_add(deadline);
+        // A deadline that no clock can show is never.
+        let end = Instant::of_machine() + deadline;
         let cancelled = self.in_kernel.get();
         self.drain(end);
         let mut drained = Drained { cancelled, ..Drained::default() };
@@ -50,7 +51,7 @@ impl Driver {
         drained
     }
 
-    fn drain(&self, end: Option<Instant>) {
+    fn drain(&self, end: Instant) {
         // The first round submits what was pushed before, so that the cancel finds it in the kernel. What is idle is given
         // back by the second, whatever the deadline is.
         self.turn(Wait::No);
@@ -59,7 +60,7 @@ impl Driver {
         let grace = Instant::now() + GRACE;
         let mut has_aborted = false;
         while self.in_kernel.get() + self.closing.get() > 0 || self.watching.get() || self.wants_flush() {
-            let left = end.map_or(PATIENCE, |end| end.saturating_duration_since(Instant::now()));
+            let left = end.saturating_duration_since(Instant::of_machine());
             if left.is_zero() {
                 break;
             }

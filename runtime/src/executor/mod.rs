@@ -19,6 +19,7 @@ use std::task::{Context, Waker};
 use crate::driver::shield;
 use crate::executor::remote::{FIRST_TASK, Message, ROOT, Remote};
 use crate::executor::waker::{MOST_INDEX, RuntimeId, TaskKey};
+use crate::kernel::sim::Seat;
 use crate::metrics::ExecutorCounters;
 use crate::sys;
 use crate::task::{Id, Task};
@@ -47,6 +48,8 @@ pub(crate) struct Executor {
     refusing: Cell<u32>,
     /// What the task that runs may still do before it has to let others run.
     pub(crate) budget: Budget,
+    /// Decides which of the ready tasks comes first, in a simulation.
+    chooser: Option<Rc<Seat>>,
     pub(crate) counters: ExecutorCounters,
 }
 
@@ -104,6 +107,7 @@ impl Executor {
             phase: Cell::new(Phase::Open),
             refusing: Cell::new(0),
             budget: Budget::new(),
+            chooser: None,
             counters: ExecutorCounters::default(),
         };
         Ok((executor, descriptor))
@@ -258,9 +262,26 @@ impl Executor {
     /// Polls ready tasks, at most `most` of them. Those that become ready meanwhile come behind.
     pub(crate) fn run(&self, most: usize) {
         for _ in 0..most {
-            let Some(index) = self.ready.borrow_mut().pop_front() else { break };
+            let Some(index) = self.next_ready() else { break };
             self.run_one(index);
         }
+    }
+
+    fn next_ready(&self) -> Option<u32> {
+        let mut ready = self.ready.borrow_mut();
+        match &self.chooser {
+            None => ready.pop_front(),
+            Some(_) if ready.is_empty() => None,
+            Some(seat) => {
+                let place = seat.world.choose(ready.len());
+                ready.remove(place)
+            }
+        }
+    }
+
+    /// Lets a world decide which of the ready tasks comes first.
+    pub(crate) fn choose_by(&mut self, seat: Rc<Seat>) {
+        self.chooser = Some(seat);
     }
 
     fn run_one(&self, index: u32) {

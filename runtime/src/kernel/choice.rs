@@ -9,6 +9,7 @@ use crate::kernel::epoll::Epoll;
 use crate::kernel::probe::Features;
 use crate::kernel::refusal::Refusal;
 use crate::kernel::setup::SetupRequest;
+use crate::kernel::sim::{Sim, World};
 
 /// Which kernel a runtime stands on. Programs behave the same on each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,11 @@ pub enum KernelKind {
     IoUring,
     /// io_uring emulated over epoll and a few threads, whatever the environment says. It makes no call of io_uring.
     Epoll,
+    /// A simulated kernel, in a world of its own that this seed decides: see [`sim`](crate::sim).
+    Sim {
+        /// The same seed makes the same world.
+        seed: u64,
+    },
 }
 
 impl Kernel {
@@ -36,6 +42,11 @@ impl Kernel {
             KernelKind::Auto => Self::uring(request).or_else(|refusal| Self::instead(request, refusal)),
             KernelKind::IoUring => Ok(Self::uring(request)?),
             KernelKind::Epoll => Ok(Self::Epoll(Epoll::new(request)?)),
+            KernelKind::Sim { seed } => {
+                let world = World::new(seed)?;
+                let main = world.add_host("main");
+                Ok(Self::Sim(Sim::new(world.seat(main, request.entries, request.completion_entries))))
+            }
         }
     }
 
@@ -57,6 +68,7 @@ impl Kernel {
         match self {
             Self::Uring(_) => KernelKind::IoUring,
             Self::Epoll(_) => KernelKind::Epoll,
+            Self::Sim(sim) => KernelKind::Sim { seed: sim.seat().world.seed },
         }
     }
 }

@@ -5,10 +5,13 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::kernel::sim::socket as simulated;
+
 pub(crate) use crate::sys::poll::ready_events;
 
 /// The two ends of a new pipe: what is read from, what is written to.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    simulated::refuse("pipes")?;
     let (reader, writer) = io::pipe()?;
     Ok((reader.into(), writer.into()))
 }
@@ -28,6 +31,7 @@ pub(crate) enum Standard {
 
 /// A descriptor of our own of a standard stream.
 pub(crate) fn standard(stream: Standard) -> io::Result<OwnedFd> {
+    simulated::refuse("standard streams")?;
     match stream {
         Standard::Input => duplicate(io::stdin().as_fd()),
         Standard::Output => duplicate(io::stdout().as_fd()),

@@ -11,11 +11,13 @@ pub(crate) mod file;
 pub(crate) mod probe;
 pub(crate) mod refusal;
 pub(crate) mod setup;
+pub(crate) mod sim;
 pub(crate) mod socket;
 mod uring;
 
 use std::fmt;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use io_uring::{cqueue, squeue};
@@ -25,6 +27,7 @@ use crate::cancel_scope::error_of;
 use crate::kernel::epoll::Epoll;
 use crate::kernel::refusal::Refusal;
 use crate::kernel::setup::SetupRequest;
+use crate::kernel::sim::{Seat, Sim};
 use crate::kernel::uring::Uring;
 
 /// One submission queue entry: a description of one operation for the kernel.
@@ -153,9 +156,19 @@ pub(crate) enum Kernel {
     Uring(Uring),
     /// The same, emulated in user space.
     Epoll(Epoll),
+    /// A made-up world.
+    Sim(Sim),
 }
 
 impl Kernel {
+    /// The place of a simulated kernel in its world.
+    pub(crate) fn seat(&self) -> Option<Rc<Seat>> {
+        match self {
+            Self::Sim(sim) => Some(Rc::clone(sim.seat())),
+            Self::Uring(_) | Self::Epoll(_) => None,
+        }
+    }
+
     /// Sets up a real ring.
     pub(crate) fn uring(request: &SetupRequest) -> Result<Self, Refusal> {
         setup::set_up(request).map(|ring| Self::Uring(Uring::new(ring)))
@@ -166,6 +179,7 @@ impl Kernel {
         match self {
             Self::Uring(uring) => uring.push(sqe),
             Self::Epoll(epoll) => epoll.push(sqe),
+            Self::Sim(sim) => sim.push(sqe),
         }
     }
 
@@ -174,6 +188,7 @@ impl Kernel {
         match self {
             Self::Uring(uring) => uring.staged(),
             Self::Epoll(epoll) => epoll.staged(),
+            Self::Sim(sim) => sim.staged(),
         }
     }
 
@@ -183,6 +198,7 @@ impl Kernel {
         match self {
             Self::Uring(uring) => uring.wants_entry(),
             Self::Epoll(epoll) => epoll.wants_entry(),
+            Self::Sim(sim) => sim.wants_entry(),
         }
     }
 
@@ -193,6 +209,7 @@ impl Kernel {
         match self {
             Self::Uring(uring) => uring.enter(wait),
             Self::Epoll(epoll) => epoll.enter(wait),
+            Self::Sim(sim) => sim.enter(wait),
         }
     }
 
@@ -203,6 +220,7 @@ impl Kernel {
             Self::Uring(uring) => uring.tells_by_silence(),
             // Calls are made, and answered, when their entry is submitted.
             Self::Epoll(_) => true,
+            Self::Sim(_) => true,
         }
     }
 
@@ -211,6 +229,7 @@ impl Kernel {
         match self {
             Self::Uring(uring) => uring.take_completions(into),
             Self::Epoll(epoll) => epoll.take_completions(into),
+            Self::Sim(sim) => sim.take_completions(into),
         }
     }
 
@@ -220,6 +239,7 @@ impl Kernel {
             Self::Uring(uring) => uring.has_overflowed(),
             // Its queue grows.
             Self::Epoll(_) => false,
+            Self::Sim(sim) => sim.has_overflowed(),
         }
     }
 
@@ -228,6 +248,7 @@ impl Kernel {
         match self {
             Self::Uring(uring) => uring.register_buffers(pool),
             Self::Epoll(epoll) => epoll.register_buffers(pool),
+            Self::Sim(sim) => sim.register_buffers(pool),
         }
     }
 
@@ -236,6 +257,7 @@ impl Kernel {
         match self {
             Self::Uring(uring) => uring.unregister_buffers(group),
             Self::Epoll(epoll) => epoll.unregister_buffers(group),
+            Self::Sim(sim) => sim.unregister_buffers(group),
         }
     }
 }

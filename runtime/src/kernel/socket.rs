@@ -1,6 +1,7 @@
 //! What sockets do without an SQE: making, binding, listening, options and addresses.
 //!
-//! On the real kernel these are plain system calls, made by `socket2`.
+//! On the real kernel these are plain system calls, made by `socket2`. Simulated sockets ask their world instead, which costs
+//! the others one load.
 
 pub(crate) mod udp;
 pub(crate) mod unix;
@@ -12,31 +13,36 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+use crate::kernel::sim::socket::{self as simulated, OptionName, SocketKind};
+
 /// A new TCP socket for addresses like this one, closed on exec.
 pub(crate) fn tcp(address: SocketAddr) -> io::Result<OwnedFd> {
+    if let Some(socket) = simulated::new(SocketKind::Tcp) {
+        return socket;
+    }
     // Blocking, as the ring wants it: an operation waits in the kernel, not in a retry loop of ours.
     let socket = Socket::new_raw(Domain::for_address(address), Type::STREAM.cloexec(), Some(Protocol::TCP))?;
     Ok(socket.into())
 }
 
 pub(crate) fn bind(fd: BorrowedFd<'_>, address: SocketAddr) -> io::Result<()> {
-    SockRef::from(&fd).bind(&address.into())
+    simulated::bind(fd, address).unwrap_or_else(|| SockRef::from(&fd).bind(&address.into()))
 }
 
 pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
-    SockRef::from(&fd).listen(backlog)
+    simulated::listen(fd, backlog).unwrap_or_else(|| SockRef::from(&fd).listen(backlog))
 }
 
 pub(crate) fn shut_down_sending(fd: BorrowedFd<'_>) -> io::Result<()> {
-    SockRef::from(&fd).shutdown(Shutdown::Write)
+    simulated::shut_down_sending(fd).unwrap_or_else(|| SockRef::from(&fd).shutdown(Shutdown::Write))
 }
 
 pub(crate) fn local_address(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
-    internet(SockRef::from(&fd).local_addr()?)
+    simulated::local_address(fd).unwrap_or_else(|| internet(SockRef::from(&fd).local_addr()?))
 }
 
 pub(crate) fn peer_address(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
-    internet(SockRef::from(&fd).peer_addr()?)
+    simulated::peer_address(fd).unwrap_or_else(|| internet(SockRef::from(&fd).peer_addr()?))
 }
 
 fn internet(address: socket2::SockAddr) -> io::Result<SocketAddr> {
@@ -45,7 +51,7 @@ fn internet(address: socket2::SockAddr) -> io::Result<SocketAddr> {
 
 /// Whether a TCP socket has no connection any more, not even the rest of one.
 pub(crate) fn is_torn_down(fd: BorrowedFd<'_>) -> bool {
-    crate::sys::tcp::is_closed(fd)
+    simulated::is_torn_down(fd).unwrap_or_else(|| crate::sys::tcp::is_closed(fd))
 }
 
 /// Ends a TCP connection by a reset, with the descriptor still open.
@@ -83,6 +89,9 @@ pub enum SocketOption {
 }
 
 pub(crate) fn set_option(fd: BorrowedFd<'_>, option: SocketOption) -> io::Result<()> {
+    if let Some(answer) = set_simulated(fd, option) {
+        return answer;
+    }
     let socket = SockRef::from(&fd);
     match option {
         SocketOption::NoDelay(on) => socket.set_tcp_nodelay(on),
@@ -99,44 +108,70 @@ pub(crate) fn set_option(fd: BorrowedFd<'_>, option: SocketOption) -> io::Result
     }
 }
 
+fn set_simulated(fd: BorrowedFd<'_>, option: SocketOption) -> Option<io::Result<()>> {
+    match option {
+        SocketOption::NoDelay(on) => simulated::set_option(fd, OptionName::NoDelay, u64::from(on)),
+        SocketOption::KeepAlive(time) => simulated::set_time(fd, OptionName::KeepAlive, time),
+        SocketOption::Linger(time) => simulated::set_time(fd, OptionName::Linger, time),
+        SocketOption::Ttl(hops) => simulated::set_option(fd, OptionName::Ttl, u64::from(hops)),
+        SocketOption::RecvBufferSize(bytes) => simulated::set_option(fd, OptionName::RecvBufferSize, bytes as u64),
+        SocketOption::SendBufferSize(bytes) => simulated::set_option(fd, OptionName::SendBufferSize, bytes as u64),
+        SocketOption::ReuseAddress(on) => simulated::set_option(fd, OptionName::ReuseAddress, u64::from(on)),
+        SocketOption::ReusePort(on) => simulated::set_option(fd, OptionName::ReusePort, u64::from(on)),
+        SocketOption::OnlyV6(on) => simulated::set_option(fd, OptionName::OnlyV6, u64::from(on)),
+    }
+}
+
 fn is_v6(socket: &SockRef<'_>) -> io::Result<bool> {
     Ok(socket.domain()? == Domain::IPV6)
 }
 
 pub(crate) fn no_delay(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    SockRef::from(&fd).tcp_nodelay()
+    simulated::flag(fd, OptionName::NoDelay).unwrap_or_else(|| SockRef::from(&fd).tcp_nodelay())
 }
 
 pub(crate) fn keep_alive(fd: BorrowedFd<'_>) -> io::Result<Option<Duration>> {
+    if let Some(time) = simulated::time(fd, OptionName::KeepAlive) {
+        return time;
+    }
     let socket = SockRef::from(&fd);
     if socket.keepalive()? { socket.tcp_keepalive_time().map(Some) } else { Ok(None) }
 }
 
 pub(crate) fn reuse_address(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    SockRef::from(&fd).reuse_address()
+    simulated::flag(fd, OptionName::ReuseAddress).unwrap_or_else(|| SockRef::from(&fd).reuse_address())
 }
 
 pub(crate) fn reuse_port(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    SockRef::from(&fd).reuse_port()
+    simulated::flag(fd, OptionName::ReusePort).unwrap_or_else(|| SockRef::from(&fd).reuse_port())
 }
 
 pub(crate) fn only_v6(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    SockRef::from(&fd).only_v6()
+    simulated::flag(fd, OptionName::OnlyV6).unwrap_or_else(|| SockRef::from(&fd).only_v6())
 }
 
 pub(crate) fn linger(fd: BorrowedFd<'_>) -> io::Result<Option<Duration>> {
-    SockRef::from(&fd).linger()
+    simulated::time(fd, OptionName::Linger).unwrap_or_else(|| SockRef::from(&fd).linger())
 }
 
 pub(crate) fn ttl(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    if let Some(hops) = simulated::number(fd, OptionName::Ttl, 64) {
+        return hops;
+    }
     let socket = SockRef::from(&fd);
     if is_v6(&socket)? { socket.unicast_hops_v6() } else { socket.ttl_v4() }
 }
 
 pub(crate) fn recv_buffer_size(fd: BorrowedFd<'_>) -> io::Result<usize> {
-    SockRef::from(&fd).recv_buffer_size()
+    let simulated = simulated::number(fd, OptionName::RecvBufferSize, 64 << 10);
+    simulated
+        .map(|bytes| bytes.map(|bytes: u32| bytes as usize))
+        .unwrap_or_else(|| SockRef::from(&fd).recv_buffer_size())
 }
 
 pub(crate) fn send_buffer_size(fd: BorrowedFd<'_>) -> io::Result<usize> {
-    SockRef::from(&fd).send_buffer_size()
+    let simulated = simulated::number(fd, OptionName::SendBufferSize, 64 << 10);
+    simulated
+        .map(|bytes| bytes.map(|bytes: u32| bytes as usize))
+        .unwrap_or_else(|| SockRef::from(&fd).send_buffer_size())
 }

@@ -8,6 +8,7 @@ pub(crate) mod host;
 pub(crate) mod mapping;
 pub(crate) mod message;
 pub(crate) mod option;
+pub(crate) mod placeholder;
 pub(crate) mod poll;
 pub(crate) mod process;
 pub(crate) mod signal;

@@ -9,7 +9,7 @@ use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::timer::clock;
+use crate::timer::{clock, made_up};
 
 /// A point in time of a clock that never goes back, in nanoseconds.
 ///
@@ -50,9 +50,12 @@ impl Instant {
         clock::now()
     }
 
-    /// What the machine's clock shows.
-    pub(super) fn of_machine() -> Instant {
-        Instant::from(std::time::Instant::now())
+    /// What the machine's clock shows; the simulated machine's, while the runtime of one is current.
+    pub(crate) fn of_machine() -> Instant {
+        match made_up::now() {
+            None => Instant::from(std::time::Instant::now()),
+            Some(nanos) => Instant::from_nanos(nanos),
+        }
     }
 
     /// Whether this is [`Instant::NEVER`].

@@ -2,6 +2,7 @@
 
 mod clock;
 mod instant;
+pub(crate) mod made_up;
 mod pause;
 mod timers;
 mod wheel;

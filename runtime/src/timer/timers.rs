@@ -24,6 +24,8 @@ pub(crate) struct Timers {
     wheel: RefCell<Wheel<Waiting>>,
     /// A tick of the wheel is 2 to this power of nanoseconds.
     tick_bits: Cell<u32>,
+    /// The same, while the clock runs.
+    running_tick_bits: u32,
     /// The timers that are due; kept for its capacity.
     due: Cell<Vec<Waiting>>,
     /// The runtime is gone: nothing in this wheel fires, and nothing is put into it.
@@ -40,11 +42,14 @@ struct Waiting {
 }
 
 impl Timers {
-    pub(crate) fn new() -> Self {
+    /// `is_exact`: deadlines are kept to the nanosecond, as for a simulated machine, whose clock is as exact.
+    pub(crate) fn new(is_exact: bool) -> Self {
+        let running_tick_bits = if is_exact { 0 } else { TICK_BITS };
         Self {
             clock: Clock::new(),
             wheel: RefCell::new(Wheel::new()),
-            tick_bits: Cell::new(TICK_BITS),
+            tick_bits: Cell::new(running_tick_bits),
+            running_tick_bits,
             due: Cell::new(Vec::new()),
             closed: Cell::new(false),
             elsewhere: Arc::new(()),
@@ -117,7 +122,7 @@ impl Timers {
         let has_stood = self.clock.stands();
         if has_stood {
             self.clock.start();
-            self.set_tick_bits(TICK_BITS);
+            self.set_tick_bits(self.running_tick_bits);
         }
         has_stood
     }

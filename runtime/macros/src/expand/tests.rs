@@ -223,20 +223,53 @@ fn threads_of_a_simulated_world_are_refused() {
 
 #[test]
 fn kernels_of_a_later_version_are_refused() {
-    for value in ["\"epoll\"", "\"sim\""] {
-        let part = format!("the kernel {value} is not in this version of quoit: supported is \"uring\"");
-        assert_blames(main_error(&format!("kernel = {value}"), ITEM), &part, value);
-        assert_blames(test_error(&format!("kernel = {value}"), ITEM), &part, value);
+    let part = "the kernel \"epoll\" is not in this version of quoit";
+    assert_blames(main_error("kernel = \"epoll\"", ITEM), part, "\"epoll\"");
+    assert_blames(test_error("kernel = \"epoll\"", ITEM), part, "\"epoll\"");
+}
+
+#[test]
+fn seeds_without_the_simulated_kernel_are_refused() {
+    assert_blames(test_error("seed = 0x7", ITEM), "`seed` is for the simulated kernel", "seed");
+    assert_blames(
+        test_error("seeds = 100u64, kernel = \"uring\"", ITEM),
+        "`seeds` is for the simulated kernel",
+        "seeds",
+    );
+    let both = messages(test(source("seed = 7, seeds = 100"), source(ITEM)));
+    assert_eq!(both.len(), 3, "{both:?}");
+    assert!(both[0].contains("exclude each other"), "{both:?}");
+}
+
+#[test]
+fn the_simulated_kernel_is_for_tests() {
+    assert_blames(main_error("kernel = \"sim\"", ITEM), "a program runs simulated by `quoit::sim::run`", "\"sim\"");
+    for arguments in ["kernel = \"sim\"", "kernel = \"sim\", seed = 7", "seeds = 100, kernel = \"sim\""] {
+        assert_eq!(messages(test(source(arguments), source(ITEM))), Vec::<String>::new(), "{arguments}");
     }
 }
 
 #[test]
-fn seeds_of_a_later_version_are_refused() {
-    assert_blames(test_error("seed = 0x7", ITEM), "`seed` needs the simulated kernel", "seed");
-    assert_blames(test_error("seeds = 100u64", ITEM), "`seeds` needs the simulated kernel", "seeds");
-    let both = messages(test(source("seed = 7, seeds = 100"), source(ITEM)));
-    assert_eq!(both.len(), 3, "{both:?}");
-    assert!(both[0].contains("exclude each other"), "{both:?}");
+fn a_simulated_test_reports_by_itself_what_its_body_returns() {
+    let item = quote!(
+        async fn f() -> Result<(), String> {}
+    );
+    let expected = quote! {
+        #[::core::prelude::v1::test]
+        fn f() {
+            #[allow(clippy::unused_async, reason = "the attribute asks for `async`, whether or not the body awaits")]
+            async fn f() -> Result<(), String> {}
+            ::quoit::__private::simulate(
+                ::quoit::__private::TestOptions {
+                    kernel: ::core::option::Option::Some("sim"),
+                    seed: ::core::option::Option::Some(7u64),
+                    seeds: ::core::option::Option::None
+                },
+                f,
+            )
+        }
+    };
+    assert_eq!(test(quote!(kernel = "sim", seed = 7), item).to_string(), expected.to_string());
 }
 
 #[test]

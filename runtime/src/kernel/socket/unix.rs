@@ -5,6 +5,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
+use crate::kernel::sim::socket as simulated;
 use crate::sys::address::{Address, RawAddress};
 use crate::sys::option;
 
@@ -29,11 +30,13 @@ impl UnixKind {
 
 /// A new socket, closed on exec, and blocking, as the ring wants it.
 pub(crate) fn unix(kind: UnixKind) -> io::Result<OwnedFd> {
+    simulated::refuse("Unix sockets")?;
     Socket::new_raw(Domain::UNIX, kind.kind(), None).map(OwnedFd::from)
 }
 
 /// Two sockets that are connected to each other.
 pub(crate) fn pair(kind: UnixKind) -> io::Result<(OwnedFd, OwnedFd)> {
+    simulated::refuse("Unix sockets")?;
     Socket::pair_raw(Domain::UNIX, kind.kind(), None).map(|(one, other)| (one.into(), other.into()))
 }
 
