@@ -2,6 +2,7 @@
 
 mod machines;
 mod macros;
+mod storm;
 mod world;
 
 /// Sees writes into freed memory, the simulated kernel's as well; looks for the last time when the process exits.

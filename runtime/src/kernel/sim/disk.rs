@@ -68,17 +68,14 @@ impl State {
         }
     }
 
-    /// A disk takes its time: the first try begins. A fault of it is drawn at the second.
-    fn disk_is_at_work(&mut self, operation: &mut Operation) -> Option<Verdict> {
-        if !std::mem::replace(&mut operation.has_begun, true) {
-            return None;
-        }
+    /// The fault of a disk, if it has one this time.
+    fn disk_fault(&mut self) -> Option<Verdict> {
         let probability = self.faults.disk_error;
         self.rng.with_probability(probability).then_some(Done(-libc::EIO, 0))
     }
 
-    pub(super) fn open_path(&mut self, ring: RingId, operation: &mut Operation, path: &[u8], flags: i32) -> Verdict {
-        if let Some(verdict) = self.disk_is_at_work(operation) {
+    pub(super) fn open_path(&mut self, ring: RingId, path: &[u8], flags: i32) -> Verdict {
+        if let Some(verdict) = self.disk_fault() {
             return verdict;
         }
         let host = self.rings[ring].host;
@@ -101,14 +98,14 @@ impl State {
         }
     }
 
-    pub(super) fn read_file(&mut self, operation: &mut Operation, into: &[Piece], offset: u64) -> Verdict {
+    pub(super) fn read_file(&mut self, operation: &Operation, into: &[Piece], offset: u64) -> Verdict {
         if matches!(
             operation.file.and_then(|file| self.files.get(&file)).map(|f| &f.kind),
             Some(Kind::Tcp(_) | Kind::Udp(_))
         ) {
             return Done(-libc::EOPNOTSUPP, 0);
         }
-        if let Some(verdict) = self.disk_is_at_work(operation) {
+        if let Some(verdict) = self.disk_fault() {
             return verdict;
         }
         let Some((host, open)) = self.opened(operation.file) else { return Done(-libc::EBADF, 0) };
@@ -128,8 +125,8 @@ impl State {
         Done(count as i32, 0)
     }
 
-    pub(super) fn write_file(&mut self, operation: &mut Operation, from: &[Piece], offset: u64) -> Verdict {
-        if let Some(verdict) = self.disk_is_at_work(operation) {
+    pub(super) fn write_file(&mut self, operation: &Operation, from: &[Piece], offset: u64) -> Verdict {
+        if let Some(verdict) = self.disk_fault() {
             return verdict;
         }
         let Some((host, open)) = self.opened(operation.file) else { return Done(-libc::EBADF, 0) };
@@ -152,8 +149,8 @@ impl State {
         Done(bytes.len() as i32, 0)
     }
 
-    pub(super) fn sync_file(&mut self, operation: &mut Operation) -> Verdict {
-        if let Some(verdict) = self.disk_is_at_work(operation) {
+    pub(super) fn sync_file(&mut self, operation: &Operation) -> Verdict {
+        if let Some(verdict) = self.disk_fault() {
             return verdict;
         }
         let Some((host, open)) = self.opened(operation.file) else { return Done(-libc::EINVAL, 0) };

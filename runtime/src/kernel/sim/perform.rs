@@ -41,7 +41,7 @@ impl State {
             Request::Read { into, offset } => self.read_file(operation, &into, offset),
             Request::Write { from, offset } => self.write_file(operation, &from, offset),
             Request::Sync => self.sync_file(operation),
-            Request::Open { path, flags } => self.open_path(ring, operation, &path, flags),
+            Request::Open { path, flags } => self.open_path(ring, &path, flags),
             Request::Timeout { nanos, is_absolute, counts_as_success } => {
                 self.timeout(ring, operation, nanos, is_absolute, counts_as_success)
             }
