@@ -117,7 +117,8 @@ pub mod stream {
 /// `docs/simulation.md` goes through an example.
 pub mod sim {
     pub use quoit_runtime::sim::{
-        Faults, Host, check, fails, heal, host, ip, is_simulated, open_files, partition, run, set_faults, trace_hash,
+        Faults, Host, check, fails, heal, host, ip, is_simulated, open_files, partition, random, run, set_faults,
+        trace_hash,
     };
 }
 
@@ -128,6 +129,11 @@ pub mod driver {
 }
 
 mod select;
+
+/// The programs of the page on simulation run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/simulation.md")]
+mod simulation_page {}
 
 /// What the macros expand to. Not part of the public API.
 #[doc(hidden)]

@@ -183,7 +183,7 @@ fn a_lost_cancel_is_found() {
         drop(server);
         let writing = quoit::spawn(async move {
             // Mostly there is something to see for whoever polls.
-            if !sim::trace_hash().is_multiple_of(8) {
+            if !sim::random().is_multiple_of(8) {
                 let _ = client.write_all("x").await;
             }
             // It waits for the other side to close.

@@ -28,7 +28,7 @@ fn storm<F: Future>(name: &str, make: impl Fn() -> F) {
 
 /// Numbers that the world's seed decides.
 fn dice() -> Rng {
-    Rng::exact(sim::trace_hash())
+    Rng::exact(sim::random())
 }
 
 /// Gives a future up after a short while, now and then.

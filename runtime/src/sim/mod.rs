@@ -8,6 +8,7 @@
 //! | [`run`], [`check`] | a future in a world; many worlds, one a seed |
 //! | [`host`], [`Host`] | more machines, which crash and come back |
 //! | [`partition`], [`heal`], [`set_faults`], [`Faults`] | what goes wrong |
+//! | [`random`] | choices of one's own that the seed decides |
 //! | [`trace_hash`], [`is_simulated`], [`ip`], [`open_files`] | looking at a world from inside |
 //!
 //! Other threads have no part in a world: work for them ([`blocking::run`](crate::blocking::run)) is done on the spot.
@@ -226,6 +227,16 @@ pub fn is_simulated() -> bool {
 #[track_caller]
 pub fn trace_hash() -> u64 {
     simulation("sim::trace_hash").world().trace_hash()
+}
+
+/// Any number: the next that the seed of the current world decides.
+///
+/// # Panics
+///
+/// As [`partition`].
+#[track_caller]
+pub fn random() -> u64 {
+    simulation("sim::random").world().draw()
 }
 
 /// The address of the machine that this runs on.

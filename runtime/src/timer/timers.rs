@@ -103,7 +103,9 @@ impl Timers {
 
     /// When there is something to do: the next deadline, or an earlier time at which the wheel has to be looked after.
     fn next(&self) -> Option<Instant> {
-        let tick = self.wheel.borrow().next_tick()?;
+        let wheel = self.wheel.borrow();
+        // A simulated machine sleeps until its deadline in one go.
+        let tick = if self.running_tick_bits == 0 { wheel.earliest() } else { wheel.next_tick() }?;
         tick.checked_mul(1 << self.tick_bits.get()).map(Instant::from_nanos)
     }
 

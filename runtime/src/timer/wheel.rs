@@ -161,6 +161,18 @@ impl<T> Wheel<T> {
         self.next_slot().map(|next| next.tick)
     }
 
+    /// The tick at which the first entry fires, however far away: a look at all entries of one slot, two while one drains.
+    pub(crate) fn earliest(&self) -> Option<u64> {
+        let lists = [self.draining, self.occupied_slot().map(|next| next.list)];
+        lists.into_iter().flatten().filter_map(|list| self.earliest_in(list)).min()
+    }
+
+    fn earliest_in(&self, list: usize) -> Option<u64> {
+        let following = |index: &u32| Some(self.entries[*index as usize].next).filter(|next| *next != NIL);
+        let entries = std::iter::successors(self.lists[list].first(), following);
+        entries.map(|index| self.entries[index as usize].deadline.max(self.elapsed)).min()
+    }
+
     /// Brings the clock to `now` and appends to `fired` the payloads of the entries whose deadline is reached, at most
     /// `limit`.
     ///
@@ -253,6 +265,11 @@ impl<T> Wheel<T> {
         if let Some(list) = self.draining {
             return Some(Next { list, tick: self.elapsed });
         }
+        self.occupied_slot()
+    }
+
+    /// The earliest slot that is occupied (W2).
+    fn occupied_slot(&self) -> Option<Next> {
         let level = self.occupied.iter().position(|&slots| slots != 0)?;
         let slot = self.occupied[level].trailing_zeros() as usize;
         // The digits above the level's are those of the clock; the ones below are zero. Shifted in two steps, as the

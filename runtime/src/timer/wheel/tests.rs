@@ -58,6 +58,7 @@ impl Model {
         assert_eq!(wheel.is_empty(), self.waiting.is_empty());
         let earliest = self.waiting.first_key_value().map(|(&(tick, _), _)| tick);
         assert_eq!(wheel.next_tick().is_some(), earliest.is_some());
+        assert_eq!(wheel.earliest(), earliest);
         assert!(wheel.next_tick() <= earliest, "whoever sleeps until next_tick sleeps past a deadline");
         for &key in &self.gone {
             assert_eq!(wheel.payload_mut(key), None);
