@@ -1,5 +1,6 @@
 //! Programs in simulated worlds: the clock, the network, the machines, and that a seed decides everything.
 
+mod datagrams;
 mod machines;
 mod macros;
 mod storm;
