@@ -77,10 +77,11 @@ pub mod signal;
 /// Channels, locks and notification: they work on any executor, and have tokio's names and semantics.
 pub mod sync {
     pub use quoit_sync::{
-        AcquireError, Barrier, BarrierWaitResult, CancellationToken, DropGuard, Mutex, MutexGuard, Notify, OnceCell,
-        OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, RwLockReadGuard,
-        RwLockWriteGuard, Semaphore, SemaphorePermit, SetError, TryAcquireError, TryLockError, broadcast, mpsc,
-        oneshot, watch,
+        AcquireError, Barrier, BarrierWaitResult, CancellationToken, Condvar, DropGuard, MappedMutexGuard, Mutex,
+        MutexGuard, Notified, Notify, OnceCell, OwnedMappedMutexGuard, OwnedMutexGuard, OwnedNotified,
+        OwnedRwLockMappedWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock,
+        RwLockMappedWriteGuard, RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit, SetError,
+        TryAcquireError, TryLockError, WaitGroup, WaitGuard, broadcast, local, mpsc, oneshot, watch,
     };
 }
 

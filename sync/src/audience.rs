@@ -5,7 +5,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use crate::shim::Lock;
+use crate::flavor::Latch;
 use crate::waiters::{Key, Waiters};
 use crate::wake::{WakeBatch, poll_unlocked, store_waker};
 
@@ -54,7 +54,7 @@ pub(crate) type Place<S> = fn(&mut S) -> &mut Audience;
 /// Looks under the lock, and waits on the seat while there is nothing to see. Whoever changes what is looked at calls the
 /// audience with the change or later.
 pub(crate) fn poll_seat<S, R>(
-    lock: &Lock<S>,
+    lock: &impl Latch<S>,
     audience: Place<S>,
     seat: &mut Option<Key>,
     context: &Context<'_>,
@@ -71,7 +71,7 @@ pub(crate) fn poll_seat<S, R>(
 }
 
 /// Gives the seat back, if there is one.
-pub(crate) fn leave_seat<S>(lock: &Lock<S>, audience: Place<S>, seat: &mut Option<Key>) {
+pub(crate) fn leave_seat<S>(lock: &impl Latch<S>, audience: Place<S>, seat: &mut Option<Key>) {
     if seat.is_some() {
         let waker = audience(&mut lock.lock()).leave(seat);
         drop(waker);
@@ -79,14 +79,14 @@ pub(crate) fn leave_seat<S>(lock: &Lock<S>, audience: Place<S>, seat: &mut Optio
 }
 
 /// A seat for as long as a future waits.
-pub(crate) struct Visit<'a, S> {
-    lock: &'a Lock<S>,
+pub(crate) struct Visit<'a, S, L: Latch<S>> {
+    lock: &'a L,
     audience: Place<S>,
     seat: Option<Key>,
 }
 
-impl<'a, S> Visit<'a, S> {
-    pub(crate) fn new(lock: &'a Lock<S>, audience: Place<S>) -> Self {
+impl<'a, S, L: Latch<S>> Visit<'a, S, L> {
+    pub(crate) fn new(lock: &'a L, audience: Place<S>) -> Self {
         Self { lock, audience, seat: None }
     }
 
@@ -96,7 +96,7 @@ impl<'a, S> Visit<'a, S> {
     }
 }
 
-impl<S> Drop for Visit<'_, S> {
+impl<S, L: Latch<S>> Drop for Visit<'_, S, L> {
     fn drop(&mut self) {
         leave_seat(self.lock, self.audience, &mut self.seat);
     }

@@ -1,7 +1,8 @@
 //! A value behind permits: what mutex and read-write lock have in common, and the crate's only unsafe code.
 //!
 //! The permits decide who may touch the value: one of them lets read, all of them let write. A [`Claim`] is the only way to take
-//! them, and returns them when it is dropped; [`Shared`] and [`Exclusive`] wrap one and lend the value out.
+//! them, and returns them when it is dropped; [`Shared`] and [`Exclusive`] keep one and lend out the value, or the part of it that
+//! they were mapped to.
 //!
 //! # Safety
 //!
@@ -10,26 +11,32 @@
 //! only what was taken is returned). So who holds all of them is alone, and who holds one is together with readers only. A
 //! claim that is forgotten keeps its permits for good, which excludes more than it must.
 //!
-//! **Place.** A claim finds its cell through a [`Handle`], whose contract is that the cell stays what and where it is while the
-//! handle lives. The value is lent for no longer than the guard is borrowed, so not longer than the handle and the claim live.
+//! **Place.** A claim finds its permits through a [`Keeper`], whose contract is that they, and the cell around them, stay what and
+//! where they are while the keeper lives. A guard's pointer leads to the value of that cell, or to a part that was borrowed from
+//! it, and the guard lends it for no longer than it is borrowed itself, so not longer than the keeper and the claim live.
 //!
 //! **Threads.** A value behind a lock that only lends it exclusively is in one thread at a time: `Send` will do. One that is
-//! shared is seen by several: `Sync` too. [`Handle::Access`] says which, and [`Shared`] is made for the latter only.
+//! shared is seen by several: `Sync` too. [`Cell::Access`] says which, and [`Shared`] is made for the latter only. A guard sends
+//! and shares as the reference that it lends would. The flavor for one thread is neither `Send` nor `Sync`, by its permits.
 #![allow(unsafe_code, reason = "lends `&mut T` from `&self`, as the lock allows it")]
 
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem;
 use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::flavor::{Flavor, OneThread, Threads};
+use crate::local;
 use crate::mutex::Mutex;
 use crate::permits::Permits;
 use crate::rwlock::RwLock;
 
 /// A value, and the permits to touch it.
-pub(crate) struct Guarded<T: ?Sized, A> {
-    permits: Permits,
+pub(crate) struct Guarded<T: ?Sized, A, F: Flavor = Threads> {
+    permits: Permits<F>,
     /// How many permits there are, at least one. Never changes.
     all: u32,
     access: PhantomData<A>,
@@ -37,10 +44,10 @@ pub(crate) struct Guarded<T: ?Sized, A> {
 }
 
 // SAFETY: who shares the lock gets `&mut T` in one thread at a time, see Threads and Exclusion above.
-unsafe impl<T: ?Sized + Send> Sync for Guarded<T, OneAtATime> {}
+unsafe impl<T: ?Sized + Send> Sync for Guarded<T, OneAtATime, Threads> {}
 
 // SAFETY: beside that it gets `&T` in several threads, see Threads and Exclusion above.
-unsafe impl<T: ?Sized + Send + Sync> Sync for Guarded<T, ManyReaders> {}
+unsafe impl<T: ?Sized + Send + Sync> Sync for Guarded<T, ManyReaders, Threads> {}
 
 /// The value is lent exclusively only.
 pub(crate) struct OneAtATime;
@@ -48,7 +55,7 @@ pub(crate) struct OneAtATime;
 /// The value is also shared.
 pub(crate) struct ManyReaders;
 
-impl<T, A> Guarded<T, A> {
+impl<T, A> Guarded<T, A, Threads> {
     /// `all` is how many may read at once, at least one.
     #[cfg(not(loom))]
     pub(crate) const fn new(value: T, all: u32) -> Self {
@@ -59,191 +66,355 @@ impl<T, A> Guarded<T, A> {
     pub(crate) fn new(value: T, all: u32) -> Self {
         Self { permits: Permits::new(all as usize), all, access: PhantomData, value: UnsafeCell::new(value) }
     }
+}
 
+impl<T, A> Guarded<T, A, OneThread> {
+    /// The same for one thread.
+    pub(crate) const fn alone(value: T, all: u32) -> Self {
+        Self { permits: Permits::alone(all as usize), all, access: PhantomData, value: UnsafeCell::new(value) }
+    }
+}
+
+impl<T, A, F: Flavor> Guarded<T, A, F> {
     pub(crate) fn into_inner(self) -> T {
         self.value.into_inner()
     }
 }
 
-impl<T: ?Sized, A> Guarded<T, A> {
+impl<T: ?Sized, A, F: Flavor> Guarded<T, A, F> {
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
 }
 
-/// Leads to a cell.
+/// A lock: it has a cell.
 ///
 /// # Safety
 ///
-/// `guarded` returns the same cell each time, and it stays there, borrowed by nobody but through `&`, as long as the handle
-/// lives, also while the handle is moved.
-pub(crate) unsafe trait Handle {
+/// `guarded` returns the same cell each time, a field of the lock, which nobody borrows but through `&` while the lock is shared.
+pub(crate) unsafe trait Cell {
     /// What the cell holds.
     type Value: ?Sized;
     /// [`OneAtATime`] or [`ManyReaders`].
     type Access;
+    type Flavor: Flavor;
 
-    fn guarded(&self) -> &Guarded<Self::Value, Self::Access>;
+    fn guarded(&self) -> &Guarded<Self::Value, Self::Access, Self::Flavor>;
 }
 
-// SAFETY: a field of what is borrowed for the life of the handle.
-unsafe impl<T: ?Sized> Handle for &Mutex<T> {
-    type Value = T;
-    type Access = OneAtATime;
+/// Has the lock types' cells, which are all in a field of this name.
+macro_rules! cell {
+    ($lock:ty, $access:ty, $flavor:ty) => {
+        // SAFETY: a field of the lock.
+        unsafe impl<T: ?Sized> Cell for $lock {
+            type Value = T;
+            type Access = $access;
+            type Flavor = $flavor;
 
-    fn guarded(&self) -> &Guarded<T, OneAtATime> {
-        &self.guarded
+            #[inline]
+            fn guarded(&self) -> &Guarded<T, $access, $flavor> {
+                &self.guarded
+            }
+        }
+    };
+}
+
+cell!(Mutex<T>, OneAtATime, Threads);
+cell!(RwLock<T>, ManyReaders, Threads);
+cell!(local::Mutex<T>, OneAtATime, OneThread);
+cell!(local::RwLock<T>, ManyReaders, OneThread);
+
+/// Keeps a cell's permits, with the cell around them.
+///
+/// # Safety
+///
+/// `permits` returns the same permits each time, and they stay there with their cell, borrowed by nobody but through `&`, as long
+/// as the keeper lives, also while the keeper is moved.
+pub(crate) unsafe trait Keeper {
+    type Flavor: Flavor;
+
+    fn permits(&self) -> &Permits<Self::Flavor>;
+}
+
+// SAFETY: they are borrowed, for the life of the keeper, from a cell that is borrowed as long.
+unsafe impl<F: Flavor> Keeper for &Permits<F> {
+    type Flavor = F;
+
+    #[inline]
+    fn permits(&self) -> &Permits<F> {
+        self
     }
 }
 
-// SAFETY: a field of what the handle keeps alive; an `Arc` lends `&mut` only if there is no other handle.
-unsafe impl<T: ?Sized> Handle for Arc<Mutex<T>> {
-    type Value = T;
-    type Access = OneAtATime;
+/// Keeps a lock.
+///
+/// # Safety
+///
+/// It leads to the same lock each time, whose permits are the keeper's.
+pub(crate) unsafe trait Handle: Keeper<Flavor = <Self::Lock as Cell>::Flavor> {
+    type Lock: Cell + ?Sized;
 
-    fn guarded(&self) -> &Guarded<T, OneAtATime> {
-        &self.guarded
-    }
+    fn lock(&self) -> &Self::Lock;
 }
 
-// SAFETY: a field of what is borrowed for the life of the handle.
-unsafe impl<T: ?Sized> Handle for &RwLock<T> {
-    type Value = T;
-    type Access = ManyReaders;
+/// What leads to a lock by its `Deref`: each is the same lock, which stays where it is while it is borrowed, or while an `Arc` or
+/// an `Rc` keeps it alive; those lend `&mut` only if there is no other handle.
+macro_rules! handle {
+    ($handle:ty) => {
+        // SAFETY: a part of the lock that stays, see above.
+        unsafe impl<L: Cell + ?Sized> Keeper for $handle {
+            type Flavor = L::Flavor;
 
-    fn guarded(&self) -> &Guarded<T, ManyReaders> {
-        &self.guarded
-    }
+            #[inline]
+            fn permits(&self) -> &Permits<L::Flavor> {
+                &self.guarded().permits
+            }
+        }
+
+        // SAFETY: the lock that stays, see above, and whose permits are the keeper's.
+        unsafe impl<L: Cell + ?Sized> Handle for $handle {
+            type Lock = L;
+
+            #[inline]
+            fn lock(&self) -> &L {
+                self
+            }
+        }
+    };
 }
 
-// SAFETY: a field of what the handle keeps alive; an `Arc` lends `&mut` only if there is no other handle.
-unsafe impl<T: ?Sized> Handle for Arc<RwLock<T>> {
-    type Value = T;
-    type Access = ManyReaders;
-
-    fn guarded(&self) -> &Guarded<T, ManyReaders> {
-        &self.guarded
-    }
-}
+handle!(&L);
+handle!(Arc<L>);
+handle!(Rc<L>);
 
 /// Permits of a cell.
-struct Claim<H: Handle> {
-    handle: H,
+struct Claim<K: Keeper> {
+    keeper: K,
     /// How many.
     count: u32,
 }
 
-impl<H: Handle> Claim<H> {
+impl<K: Keeper> Claim<K> {
     /// Waits for so many.
-    async fn wait(handle: H, count: u32) -> Self {
-        let acquired = handle.guarded().permits.acquire(count as usize).await;
+    async fn wait(keeper: K, count: u32) -> Self {
+        let acquired = keeper.permits().acquire(count as usize).await;
         acquired.expect("nobody closes a lock");
-        Self { handle, count }
+        Self { keeper, count }
     }
 
-    fn take(handle: H, count: u32) -> Option<Self> {
-        handle.guarded().permits.try_acquire(count as usize).ok()?;
-        Some(Self { handle, count })
-    }
-
-    fn value(&self) -> *mut H::Value {
-        self.handle.guarded().value.get()
+    #[inline]
+    fn take(keeper: K, count: u32) -> Option<Self> {
+        keeper.permits().try_acquire(count as usize).ok()?;
+        Some(Self { keeper, count })
     }
 }
 
-impl<H: Handle> Drop for Claim<H> {
+impl<K: Keeper> Claim<K> {
+    /// Returns all but one.
+    fn keep_one(&mut self) {
+        let returned = mem::replace(&mut self.count, 1) - 1;
+        self.keeper.permits().add(returned as usize);
+    }
+}
+
+impl<'a, L: Cell + ?Sized> Claim<&'a L> {
+    /// Keeps less in mind: the permits, not the type of what they guard.
+    fn erase(mut self) -> Claim<&'a Permits<L::Flavor>> {
+        let count = mem::take(&mut self.count);
+        let lock = self.keeper;
+        Claim { keeper: &lock.guarded().permits, count }
+    }
+}
+
+impl<K: Keeper> Drop for Claim<K> {
+    #[inline]
     fn drop(&mut self) {
-        self.handle.guarded().permits.add(self.count as usize);
+        if self.count > 0 {
+            self.keeper.permits().add(self.count as usize);
+        }
     }
 }
 
 /// The right to read.
-pub(crate) struct Shared<H: Handle>(Claim<H>);
+pub(crate) struct Shared<K: Keeper, U: ?Sized> {
+    /// Leads into the cell that the claim is for.
+    value: *const U,
+    claim: Claim<K>,
+}
 
-impl<H: Handle<Access = ManyReaders>> Shared<H> {
+// SAFETY: sends `&U`, and the claim, see Threads above.
+unsafe impl<K: Keeper + Send, U: ?Sized + Sync> Send for Shared<K, U> {}
+
+// SAFETY: as above.
+unsafe impl<K: Keeper + Sync, U: ?Sized + Sync> Sync for Shared<K, U> {}
+
+impl<H: Handle> Shared<H, <H::Lock as Cell>::Value>
+where
+    H::Lock: Cell<Access = ManyReaders>,
+{
     pub(crate) async fn wait(handle: H) -> Self {
-        Self(Claim::wait(handle, 1).await)
+        Self::of(Claim::wait(handle, 1).await)
     }
 
     pub(crate) fn take(handle: H) -> Option<Self> {
-        Claim::take(handle, 1).map(Self)
+        Claim::take(handle, 1).map(Self::of)
+    }
+
+    fn of(claim: Claim<H>) -> Self {
+        Self { value: claim.keeper.lock().guarded().value.get(), claim }
     }
 }
 
-impl<H: Handle> Shared<H> {
-    pub(crate) fn handle(&self) -> &H {
-        &self.0.handle
+impl<K: Keeper, U: ?Sized> Shared<K, U> {
+    pub(crate) fn handle(&self) -> &K {
+        &self.claim.keeper
+    }
+
+    /// Lends a part only.
+    pub(crate) fn map<V: ?Sized>(self, part: impl FnOnce(&U) -> &V) -> Shared<K, V> {
+        let value: *const V = part(&self);
+        Shared { value, claim: self.claim }
+    }
+
+    /// Lends a part only, if there is one.
+    pub(crate) fn try_map<V: ?Sized>(self, part: impl FnOnce(&U) -> Option<&V>) -> Result<Shared<K, V>, Self> {
+        match part(&self) {
+            Some(value) => Ok(Shared { value, claim: self.claim }),
+            None => Err(self),
+        }
     }
 }
 
-impl<H: Handle> Deref for Shared<H> {
-    type Target = H::Value;
+impl<'a, L: Cell + ?Sized, U: ?Sized> Shared<&'a L, U> {
+    /// Forgets the type of the whole, for guards that do not name it.
+    pub(crate) fn erase(self) -> Shared<&'a Permits<L::Flavor>, U> {
+        Shared { value: self.value, claim: self.claim.erase() }
+    }
+}
 
-    fn deref(&self) -> &H::Value {
+impl<K: Keeper, U: ?Sized> Deref for Shared<K, U> {
+    type Target = U;
+
+    #[inline]
+    fn deref(&self) -> &U {
         // SAFETY: the claim has a permit, so nobody has all (Exclusion); the cell is there while it is borrowed (Place).
-        unsafe { &*self.0.value() }
+        unsafe { &*self.value }
     }
 }
 
 /// The right to write.
-pub(crate) struct Exclusive<H: Handle<Value = T>, T: ?Sized> {
-    claim: Claim<H>,
-    /// Shares and sends as `&mut T` would, whatever the handle. Not `H::Value`, which would fix the handle's lifetime.
-    value: PhantomData<T>,
+pub(crate) struct Exclusive<K: Keeper, U: ?Sized> {
+    /// Leads into the cell that the claim is for.
+    value: *mut U,
+    claim: Claim<K>,
 }
 
-impl<H: Handle<Value = T>, T: ?Sized> Exclusive<H, T> {
+// SAFETY: sends `&mut U`, and the claim, see Threads above.
+unsafe impl<K: Keeper + Send, U: ?Sized + Send> Send for Exclusive<K, U> {}
+
+// SAFETY: shares `&U`, and the claim, see Threads above.
+unsafe impl<K: Keeper + Sync, U: ?Sized + Sync> Sync for Exclusive<K, U> {}
+
+impl<H: Handle> Exclusive<H, <H::Lock as Cell>::Value> {
     pub(crate) async fn wait(handle: H) -> Self {
-        let all = handle.guarded().all;
-        Self { claim: Claim::wait(handle, all).await, value: PhantomData }
+        let all = handle.lock().guarded().all;
+        Self::of(Claim::wait(handle, all).await)
     }
 
+    #[inline]
     pub(crate) fn take(handle: H) -> Option<Self> {
-        let all = handle.guarded().all;
-        Some(Self { claim: Claim::take(handle, all)?, value: PhantomData })
+        let all = handle.lock().guarded().all;
+        Claim::take(handle, all).map(Self::of)
     }
 
-    pub(crate) fn handle(&self) -> &H {
-        &self.claim.handle
+    fn of(claim: Claim<H>) -> Self {
+        Self { value: claim.keeper.lock().guarded().value.get(), claim }
     }
-}
 
-impl<H: Handle<Value = T, Access = ManyReaders>, T: ?Sized> Exclusive<H, T> {
     /// Keeps the right to read, and nobody writes between.
-    pub(crate) fn downgrade(self) -> Shared<H> {
-        let mut claim = self.claim;
-        let returned = claim.count - 1;
-        claim.count = 1;
-        claim.handle.guarded().permits.add(returned as usize);
-        Shared(claim)
+    pub(crate) fn downgrade(mut self) -> Shared<H, <H::Lock as Cell>::Value>
+    where
+        H::Lock: Cell<Access = ManyReaders>,
+    {
+        self.claim.keep_one();
+        Shared { value: self.value, claim: self.claim }
+    }
+
+    /// Keeps the right to read a part, if there is one.
+    pub(crate) fn try_downgrade_map<V: ?Sized>(
+        mut self,
+        part: impl FnOnce(&<H::Lock as Cell>::Value) -> Option<&V>,
+    ) -> Result<Shared<H, V>, Self>
+    where
+        H::Lock: Cell<Access = ManyReaders>,
+    {
+        match part(&self).map(|value| value as *const V) {
+            Some(value) => {
+                self.claim.keep_one();
+                Ok(Shared { value, claim: self.claim })
+            }
+            None => Err(self),
+        }
     }
 }
 
-impl<H: Handle<Value = T>, T: ?Sized> Deref for Exclusive<H, T> {
-    type Target = T;
+impl<K: Keeper, U: ?Sized> Exclusive<K, U> {
+    pub(crate) fn handle(&self) -> &K {
+        &self.claim.keeper
+    }
 
-    fn deref(&self) -> &T {
+    /// Lends a part only.
+    pub(crate) fn map<V: ?Sized>(mut self, part: impl FnOnce(&mut U) -> &mut V) -> Exclusive<K, V> {
+        let value: *mut V = part(&mut self);
+        Exclusive { value, claim: self.claim }
+    }
+
+    /// Lends a part only, if there is one.
+    pub(crate) fn try_map<V: ?Sized>(
+        mut self,
+        part: impl FnOnce(&mut U) -> Option<&mut V>,
+    ) -> Result<Exclusive<K, V>, Self> {
+        match part(&mut self).map(|value| value as *mut V) {
+            Some(value) => Ok(Exclusive { value, claim: self.claim }),
+            None => Err(self),
+        }
+    }
+}
+
+impl<'a, L: Cell + ?Sized, U: ?Sized> Exclusive<&'a L, U> {
+    /// Forgets the type of the whole, for guards that do not name it.
+    pub(crate) fn erase(self) -> Exclusive<&'a Permits<L::Flavor>, U> {
+        Exclusive { value: self.value, claim: self.claim.erase() }
+    }
+}
+
+impl<K: Keeper, U: ?Sized> Deref for Exclusive<K, U> {
+    type Target = U;
+
+    #[inline]
+    fn deref(&self) -> &U {
         // SAFETY: the claim has all permits, and `&mut` of the value only with `&mut self` (Exclusion); the cell is there while
         // it is borrowed (Place).
-        unsafe { &*self.claim.value() }
+        unsafe { &*self.value }
     }
 }
 
-impl<H: Handle<Value = T>, T: ?Sized> DerefMut for Exclusive<H, T> {
-    fn deref_mut(&mut self) -> &mut T {
+impl<K: Keeper, U: ?Sized> DerefMut for Exclusive<K, U> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut U {
         // SAFETY: the claim has all permits, and this is its only borrow (Exclusion); the cell is there while it is borrowed
         // (Place).
-        unsafe { &mut *self.claim.value() }
+        unsafe { &mut *self.value }
     }
 }
 
-impl<H: Handle<Value: fmt::Debug>> fmt::Debug for Shared<H> {
+impl<K: Keeper, U: ?Sized + fmt::Debug> fmt::Debug for Shared<K, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }
 }
 
-impl<H: Handle<Value = T>, T: ?Sized + fmt::Debug> fmt::Debug for Exclusive<H, T> {
+impl<K: Keeper, U: ?Sized + fmt::Debug> fmt::Debug for Exclusive<K, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }

@@ -93,6 +93,7 @@
 #![deny(unsafe_code)]
 
 pub mod broadcast;
+pub mod local;
 pub mod mpsc;
 pub mod oneshot;
 pub mod watch;
@@ -102,6 +103,10 @@ mod barrier;
 mod block;
 mod cancellation;
 mod cell;
+mod condvar;
+mod flavor;
+mod group;
+mod guards;
 mod mutex;
 mod notify;
 mod once_cell;
@@ -114,10 +119,15 @@ mod wake;
 
 pub use self::barrier::{Barrier, BarrierWaitResult};
 pub use self::cancellation::{CancellationToken, DropGuard, WaitForCancellationFuture, WaitForCancellationFutureOwned};
-pub use self::mutex::{Mutex, MutexGuard, OwnedMutexGuard, TryLockError};
-pub use self::notify::{Notified, Notify};
+pub use self::condvar::Condvar;
+pub use self::group::{WaitGroup, WaitGuard};
+pub use self::mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard, TryLockError};
+pub use self::notify::{Notified, Notify, OwnedNotified};
 pub use self::once_cell::{OnceCell, SetError};
-pub use self::rwlock::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use self::rwlock::{
+    OwnedRwLockMappedWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockMappedWriteGuard,
+    RwLockReadGuard, RwLockWriteGuard,
+};
 pub use self::semaphore::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError};
 
 /// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.

@@ -29,7 +29,7 @@ use std::task::{Context, Poll, Waker};
 
 use self::error::{RecvError, TryRecvError};
 use crate::block::block_on;
-use crate::shim::{Arc, Lock};
+use crate::flavor::{Flavor, Latch, Threads};
 use crate::wake::{WakeBatch, poll_unlocked, store_waker};
 
 /// Makes a channel for one message.
@@ -45,18 +45,26 @@ use crate::wake::{WakeBatch, poll_unlocked, store_waker};
 /// assert_eq!(rx.try_recv(), Ok(5));
 /// ```
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
+    make()
+}
+
+/// A channel of either flavor.
+pub(crate) fn make<T, F: Flavor>() -> (Sender<T, F>, Receiver<T, F>) {
     let state = State { message: Message::Awaited, closed: false, receiver: None, sender: None };
-    let channel = Arc::new(Lock::new(state));
+    let channel: Channel<T, F> = F::share(Latch::around(state));
     (Sender { channel: Some(channel.clone()) }, Receiver { channel: Some(channel) })
 }
 
+/// What both halves keep.
+type Channel<T, F> = <F as Flavor>::Shared<<F as Flavor>::Lock<State<T>>>;
+
 /// The sending half: it is used up by [`send`](Self::send). Dropping it tells the receiver that nothing will come.
-pub struct Sender<T> {
+pub struct Sender<T, F: Flavor = Threads> {
     /// None only while `send` ends.
-    channel: Option<Arc<Lock<State<T>>>>,
+    channel: Option<Channel<T, F>>,
 }
 
-impl<T> Sender<T> {
+impl<T, F: Flavor> Sender<T, F> {
     /// Sends the message and wakes the receiver. Never waits.
     ///
     /// A message that was sent is not surely received: the receiver may be dropped before it looks.
@@ -64,6 +72,7 @@ impl<T> Sender<T> {
     /// # Errors
     ///
     /// Returns the message if the receiver was dropped or closed.
+    #[inline]
     pub fn send(mut self, value: T) -> Result<(), T> {
         let channel = self.channel.take().expect("only `send` takes the channel");
         let (receiver, sender);
@@ -122,12 +131,14 @@ impl<T> Sender<T> {
         })
     }
 
-    fn channel(&self) -> &Lock<State<T>> {
+    #[inline]
+    fn channel(&self) -> &F::Lock<State<T>> {
         self.channel.as_ref().expect("only `send` takes the channel")
     }
 }
 
-impl<T> Drop for Sender<T> {
+impl<T, F: Flavor> Drop for Sender<T, F> {
+    #[inline]
     fn drop(&mut self) {
         let Some(channel) = self.channel.take() else { return };
         let (receiver, sender);
@@ -144,7 +155,7 @@ impl<T> Drop for Sender<T> {
     }
 }
 
-impl<T> fmt::Debug for Sender<T> {
+impl<T, F: Flavor> fmt::Debug for Sender<T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("closed", &self.is_closed()).finish_non_exhaustive()
     }
@@ -164,12 +175,12 @@ impl<T> fmt::Debug for Sender<T> {
 ///
 /// Polling it again after it was ready, or after [`try_recv`](Self::try_recv) ended it, panics.
 #[must_use = "a message is received by awaiting"]
-pub struct Receiver<T> {
+pub struct Receiver<T, F: Flavor = Threads> {
     /// None once the message, or that there is none, was told.
-    channel: Option<Arc<Lock<State<T>>>>,
+    channel: Option<Channel<T, F>>,
 }
 
-impl<T> Receiver<T> {
+impl<T, F: Flavor> Receiver<T, F> {
     /// Takes the message if it is there, without waiting.
     ///
     /// # Errors
@@ -206,6 +217,18 @@ impl<T> Receiver<T> {
         wakes.wake_all();
     }
 
+    /// Whether the message, or that there is none, was told: polling again would panic.
+    pub fn is_terminated(&self) -> bool {
+        self.channel.is_none()
+    }
+
+    /// Whether there is no message now. An empty channel may also be a terminated one.
+    pub fn is_empty(&self) -> bool {
+        self.channel.as_ref().is_none_or(|channel| !matches!(channel.lock().message, Message::Sent(_)))
+    }
+}
+
+impl<T> Receiver<T> {
     /// Waits for the message on a plain thread, which is parked meanwhile.
     ///
     /// In an async task it would keep the executor's thread from everything else, perhaps from the sender: await it there.
@@ -220,31 +243,24 @@ impl<T> Receiver<T> {
     pub fn blocking_recv(self) -> Result<T, RecvError> {
         block_on(self)
     }
-
-    /// Whether the message, or that there is none, was told: polling again would panic.
-    pub fn is_terminated(&self) -> bool {
-        self.channel.is_none()
-    }
-
-    /// Whether there is no message now. An empty channel may also be a terminated one.
-    pub fn is_empty(&self) -> bool {
-        self.channel.as_ref().is_none_or(|channel| !matches!(channel.lock().message, Message::Sent(_)))
-    }
 }
 
-impl<T> Future for Receiver<T> {
+impl<T, F: Flavor> Future for Receiver<T, F> {
     type Output = Result<T, RecvError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let channel = self.channel.as_ref().expect("polled again after it was ready");
-        let poll = poll_unlocked(context, |fresh| {
+        let mut fresh = None;
+        let poll = loop {
             let mut state = channel.lock();
             let poll = state.take();
-            if poll.is_pending() {
-                store_waker(&mut state.receiver, fresh, context)?;
+            if poll.is_ready() || store_waker(&mut state.receiver, &mut fresh, context).is_some() {
+                break poll;
             }
-            Some(poll)
-        });
+            drop(state);
+            fresh = Some(context.waker().clone());
+        };
         if poll.is_ready() {
             self.channel = None;
         }
@@ -252,7 +268,8 @@ impl<T> Future for Receiver<T> {
     }
 }
 
-impl<T> Drop for Receiver<T> {
+impl<T, F: Flavor> Drop for Receiver<T, F> {
+    #[inline]
     fn drop(&mut self) {
         let Some(channel) = self.channel.take() else { return };
         let mut wakes = WakeBatch::new();
@@ -268,7 +285,7 @@ impl<T> Drop for Receiver<T> {
     }
 }
 
-impl<T> fmt::Debug for Receiver<T> {
+impl<T, F: Flavor> fmt::Debug for Receiver<T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver")
             .field("terminated", &self.is_terminated())
@@ -299,6 +316,7 @@ enum Message<T> {
 
 impl<T> State<T> {
     /// Takes the message, or that there will be none.
+    #[inline]
     fn take(&mut self) -> Poll<Result<T, RecvError>> {
         match mem::replace(&mut self.message, Message::Never) {
             Message::Sent(value) => Poll::Ready(Ok(value)),

@@ -12,19 +12,17 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use crate::flavor::{Flavor, Latch, OneThread, Solo, Threads};
 use crate::shim::Lock;
 use crate::waiters::{Key, Waiters};
 use crate::wake::{WakeBatch, poll_unlocked, store_waker};
 
 /// The permits nobody holds, and who waits for more.
-pub(crate) struct Permits {
-    state: Lock<State>,
+pub(crate) struct Permits<F: Flavor = Threads> {
+    state: F::Lock<State>,
 }
 
-impl Permits {
-    /// The most there may be.
-    pub(crate) const MAX: usize = usize::MAX >> 3;
-
+impl Permits<Threads> {
     #[cfg(not(loom))]
     pub(crate) const fn new(count: usize) -> Self {
         Self { state: Lock::new(State::new(count)) }
@@ -34,8 +32,20 @@ impl Permits {
     pub(crate) fn new(count: usize) -> Self {
         Self { state: Lock::new(State::new(count)) }
     }
+}
 
+impl Permits<OneThread> {
+    pub(crate) const fn alone(count: usize) -> Self {
+        Self { state: Solo::new(State::new(count)) }
+    }
+}
+
+/// The most permits there may be.
+pub(crate) const MAX_PERMITS: usize = usize::MAX >> 3;
+
+impl<F: Flavor> Permits<F> {
     /// How many could be taken at once.
+    #[inline]
     pub(crate) fn available(&self) -> usize {
         self.state.lock().available()
     }
@@ -45,16 +55,19 @@ impl Permits {
     }
 
     /// Takes so many, or none.
+    #[inline]
     pub(crate) fn try_acquire(&self, count: usize) -> Result<(), TryAcquireError> {
         self.state.lock().take(count)
     }
 
     /// Waits for so many.
-    pub(crate) fn acquire(&self, count: usize) -> Acquire<'_> {
+    #[inline]
+    pub(crate) fn acquire(&self, count: usize) -> Acquire<'_, F> {
         Acquire { permits: self, count, key: None }
     }
 
     /// Returns permits, or makes new ones.
+    #[inline]
     pub(crate) fn add(&self, count: usize) {
         self.with(|state, wakes| state.release(count, wakes)).expect("permits stay within `MAX_PERMITS`");
     }
@@ -78,6 +91,7 @@ impl Permits {
     }
 
     /// Acts under the lock, and wakes whom that concerns when it is released.
+    #[inline]
     fn with<R>(&self, act: impl FnOnce(&mut State, &mut WakeBatch) -> R) -> R {
         let mut wakes = WakeBatch::new();
         let mut state = self.state.lock();
@@ -88,7 +102,7 @@ impl Permits {
     }
 }
 
-impl fmt::Debug for Permits {
+impl<F: Flavor> fmt::Debug for Permits<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state.lock();
         let (available, closed, waited_for) = (state.available(), state.closed, !state.waiters.is_empty());
@@ -99,17 +113,18 @@ impl fmt::Debug for Permits {
 }
 
 /// Waits for permits. Ready with `Ok`, they belong to the caller; dropped before, they go back.
-pub(crate) struct Acquire<'a> {
-    permits: &'a Permits,
+pub(crate) struct Acquire<'a, F: Flavor = Threads> {
+    permits: &'a Permits<F>,
     /// How many it asks for.
     count: usize,
     /// Its slot, while it waits.
     key: Option<Key>,
 }
 
-impl Future for Acquire<'_> {
+impl<F: Flavor> Future for Acquire<'_, F> {
     type Output = Result<(), AcquireError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { permits, count, key } = &mut *self;
         poll_unlocked(context, |fresh| {
@@ -144,7 +159,8 @@ impl Future for Acquire<'_> {
     }
 }
 
-impl Drop for Acquire<'_> {
+impl<F: Flavor> Drop for Acquire<'_, F> {
+    #[inline]
     fn drop(&mut self) {
         let Some(key) = self.key.take() else { return };
         let (waiter, released) = self.permits.with(|state, wakes| {
@@ -158,7 +174,8 @@ impl Drop for Acquire<'_> {
     }
 }
 
-struct State {
+/// What the lock is around.
+pub(crate) struct State {
     /// What nobody holds. While somebody queues it is less than the head of the queue asks for, and piles up for it.
     free: usize,
     /// Set once, for good. Nobody queues from then on.
@@ -172,10 +189,12 @@ impl State {
     }
 
     /// What is free and not spoken for.
+    #[inline]
     fn available(&self) -> usize {
         if self.waiters.is_empty() { self.free } else { 0 }
     }
 
+    #[inline]
     fn take(&mut self, count: usize) -> Result<(), TryAcquireError> {
         if self.closed {
             return Err(TryAcquireError::Closed);
@@ -189,6 +208,7 @@ impl State {
 
     /// Serves the queue in its order, and keeps what is left. If that is more than there may be, the surplus is lost, and it is
     /// for the caller to panic when it has unlocked.
+    #[inline]
     fn release(&mut self, count: usize, wakes: &mut WakeBatch) -> Result<(), TooMany> {
         self.free = self.free.checked_add(count).ok_or(TooMany)?;
         while let Some(Waiter::Waiting { count, .. }) = self.waiters.front()
@@ -198,8 +218,8 @@ impl State {
             self.free = left;
             waiter.answer(Waiter::Served, wakes);
         }
-        if self.free > Permits::MAX {
-            self.free = Permits::MAX;
+        if self.free > MAX_PERMITS {
+            self.free = MAX_PERMITS;
             return Err(TooMany);
         }
         Ok(())
@@ -225,7 +245,7 @@ impl Waiter {
     }
 }
 
-/// More permits than [`Permits::MAX`].
+/// More permits than [`MAX_PERMITS`].
 #[derive(Debug)]
 struct TooMany;
 

@@ -13,10 +13,11 @@ pub(crate) use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use std::fmt;
 use std::sync::PoisonError;
 
 /// A mutex that knows no poison: no code but ours runs under it, and each of our transitions is done when it unlocks.
-pub(crate) struct Lock<T>(Mutex<T>);
+pub struct Lock<T>(Mutex<T>);
 
 impl<T> Lock<T> {
     #[cfg(not(loom))]
@@ -29,6 +30,7 @@ impl<T> Lock<T> {
         Self(Mutex::new(value))
     }
 
+    #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -37,4 +39,10 @@ impl<T> Lock<T> {
 /// Waits for the condition, without poison as the lock.
 pub(crate) fn wait<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
     condition.wait(guard).unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T> fmt::Debug for Lock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock").finish_non_exhaustive()
+    }
 }

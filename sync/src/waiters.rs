@@ -43,6 +43,7 @@ impl<W> Waiters<W> {
     }
 
     /// Whether nobody queues.
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.head.is_none()
     }
@@ -62,11 +63,13 @@ impl<W> Waiters<W> {
     }
 
     /// Who waits longest.
+    #[inline]
     pub(crate) fn front(&self) -> Option<&W> {
         self.head.and_then(|index| self.slots[index].waiter.as_ref())
     }
 
     /// Unlinks who waits longest, for the caller to leave the answer in its slot.
+    #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<&mut W> {
         self.pop(self.head?)
     }
@@ -90,6 +93,7 @@ impl<W> Waiters<W> {
     }
 
     /// The waiter in a slot, linked or not.
+    #[inline]
     pub(crate) fn at(&mut self, key: &Key) -> &mut W {
         let slot = &mut self.slots[key.index];
         assert_eq!(slot.generation, key.generation, "a key outlived its slot");

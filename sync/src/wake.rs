@@ -5,35 +5,36 @@
 
 use std::mem;
 use std::task::{Context, Poll, Waker};
+use std::vec;
 
 /// Wakers to wake once the lock is released. Declare it before the guard, so that it is also dropped after the guard.
 ///
 /// Dropping it wakes what is left: a waker that panics does not cost the others their wake-up.
 #[must_use = "what it holds waits to be woken"]
 pub(crate) struct WakeBatch {
-    /// The first few, so that a message wakes its waiter without allocating.
-    near: [Option<Waker>; NEAR],
-    /// How many of `near` are in use.
-    count: usize,
-    /// Those beyond: only a close, a broadcast or a large `recv_many` come here.
+    /// Most batches are of none or one: a message wakes its waiter without allocating.
+    first: Option<Waker>,
+    /// Those behind it: of a close, of news for all, of a `recv_many` that made room for several.
     rest: Vec<Waker>,
 }
 
 impl WakeBatch {
+    #[inline]
     pub(crate) const fn new() -> Self {
-        Self { near: [const { None }; NEAR], count: 0, rest: Vec::new() }
+        Self { first: None, rest: Vec::new() }
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, waker: Waker) {
-        if self.count < NEAR {
-            self.near[self.count] = Some(waker);
-            self.count += 1;
+        if self.first.is_none() {
+            self.first = Some(waker);
         } else {
             self.rest.push(waker);
         }
     }
 
     /// Adds the waker, if there is one, and leaves none behind.
+    #[inline]
     pub(crate) fn take_from(&mut self, waker: &mut Option<Waker>) {
         if let Some(waker) = waker.take() {
             self.push(waker);
@@ -41,20 +42,41 @@ impl WakeBatch {
     }
 
     /// Wakes everyone, in the order of their arrival. No lock of ours may be held.
-    pub(crate) fn wake_all(&mut self) {
-        for waker in &mut self.near[..self.count] {
-            if let Some(waker) = waker.take() {
-                waker.wake();
-            }
-        }
-        self.count = 0;
-        self.rest.drain(..).for_each(Waker::wake);
+    #[inline]
+    pub(crate) fn wake_all(self) {
+        drop(self);
+    }
+
+    #[inline(never)]
+    fn wake(&mut self) {
+        // The others are woken by its drop, also if the first panics.
+        let _others = Others(mem::take(&mut self.rest).into_iter());
+        wake(self.first.take());
     }
 }
 
 impl Drop for WakeBatch {
+    #[inline]
     fn drop(&mut self) {
-        self.wake_all();
+        if self.first.is_some() {
+            self.wake();
+        }
+    }
+}
+
+/// Those behind the first.
+struct Others(vec::IntoIter<Waker>);
+
+impl Drop for Others {
+    fn drop(&mut self) {
+        if let Some(waker) = self.0.next() {
+            // As above, one by one where one panics.
+            let mut others = Self(mem::take(&mut self.0));
+            waker.wake();
+            for waker in others.0.by_ref() {
+                waker.wake();
+            }
+        }
     }
 }
 
@@ -62,6 +84,7 @@ impl Drop for WakeBatch {
 ///
 /// `attempt` locks and looks. It answers `None` when it has to wait and needs a clone of the context's waker: the clone is made
 /// with the lock released, and `attempt` looks again. What it leaves in its argument is dropped when it has unlocked.
+#[inline]
 pub(crate) fn poll_unlocked<R>(
     context: &Context<'_>,
     mut attempt: impl FnMut(&mut Option<Waker>) -> Option<Poll<R>>,
@@ -76,6 +99,7 @@ pub(crate) fn poll_unlocked<R>(
 }
 
 /// Swaps the fresh waker into its place, unless one that wakes the same task is there. `None` asks for a fresh one.
+#[inline]
 pub(crate) fn store_waker(place: &mut Option<Waker>, fresh: &mut Option<Waker>, context: &Context<'_>) -> Option<()> {
     if !place.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
         fresh.as_ref()?;
@@ -84,5 +108,19 @@ pub(crate) fn store_waker(place: &mut Option<Waker>, fresh: &mut Option<Waker>, 
     Some(())
 }
 
-/// How many wakers a batch holds without allocating.
-const NEAR: usize = 4;
+/// The same for a place that is never empty.
+#[inline]
+pub(crate) fn renew_waker(place: &mut Waker, fresh: &mut Option<Waker>, context: &Context<'_>) -> Option<()> {
+    if !place.will_wake(context.waker()) {
+        mem::swap(place, fresh.as_mut()?);
+    }
+    Some(())
+}
+
+/// Wakes who is to be woken, if anybody. No lock of ours may be held.
+#[inline]
+pub(crate) fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

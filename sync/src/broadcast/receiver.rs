@@ -89,7 +89,7 @@ impl<T: Clone> Receiver<T> {
     pub async fn recv(&mut self) -> Result<T, RecvError> {
         let Self { state, next, .. } = self;
         let received = {
-            let mut visit = Visit::new(state, audience);
+            let mut visit = Visit::new(&**state, audience);
             poll_fn(|context| visit.poll(context, |state| state.receive(next))).await
         };
         received.map(open)
@@ -126,7 +126,7 @@ impl<T: Clone> Stream for Receiver<T> {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Self { state, next, seat } = self.get_mut();
-        Poll::Ready(match ready!(poll_seat(state, audience, seat, context, |state| state.receive(next))) {
+        Poll::Ready(match ready!(poll_seat(&**state, audience, seat, context, |state| state.receive(next))) {
             Err(RecvError::Closed) => None,
             received => Some(received.map(open)),
         })
@@ -135,7 +135,7 @@ impl<T: Clone> Stream for Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        leave_seat(&self.state, audience, &mut self.seat);
+        leave_seat(&*self.state, audience, &mut self.seat);
         let left = self.state.lock().unsubscribe(self.next);
         drop(left);
     }

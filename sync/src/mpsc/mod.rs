@@ -24,21 +24,32 @@
 //! ```
 
 mod chan;
+mod kind;
 mod permit;
 mod receiver;
 mod sender;
 mod sending;
 mod state;
-mod unbounded;
 
 pub mod error;
 
-pub use self::permit::{OwnedPermit, Permit};
+pub use self::kind::{Bounded, Kind, Unbounded};
+pub use self::permit::{OwnedPermit, Permit, PermitIterator};
 pub use self::receiver::Receiver;
 pub use self::sender::{Sender, WeakSender};
-pub use self::unbounded::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender};
 
-use self::state::Capacity;
+use crate::flavor::Flavor;
+
+pub(crate) use self::state::Capacity;
+
+/// Sends into an [`unbounded_channel`].
+pub type UnboundedSender<T> = Sender<T, Unbounded>;
+
+/// An [`UnboundedSender`] that does not keep the channel open: it must be upgraded to send.
+pub type WeakUnboundedSender<T> = WeakSender<T, Unbounded>;
+
+/// Receives from an [`unbounded_channel`].
+pub type UnboundedReceiver<T> = Receiver<T, Unbounded>;
 
 /// Makes a channel that holds up to `buffer` messages.
 ///
@@ -47,8 +58,7 @@ use self::state::Capacity;
 /// If `buffer` is zero: that is a [`rendezvous`].
 #[track_caller]
 pub fn channel<T>(buffer: usize) -> (Sender<T>, Receiver<T>) {
-    assert!(buffer > 0, "a channel needs room for at least one message; `rendezvous` makes one without room");
-    bounded(Capacity::Bounded(buffer))
+    bounded(buffer)
 }
 
 /// Makes a channel that holds as many messages as memory does.
@@ -63,8 +73,7 @@ pub fn channel<T>(buffer: usize) -> (Sender<T>, Receiver<T>) {
 /// assert_eq!((rx.try_recv(), rx.len()), (Ok(0), 2));
 /// ```
 pub fn unbounded_channel<T>() -> (UnboundedSender<T>, UnboundedReceiver<T>) {
-    let (tx, rx) = chan::new(Capacity::Unbounded);
-    (UnboundedSender { tx }, UnboundedReceiver { rx })
+    make(Capacity::Unbounded)
 }
 
 /// Makes a channel that holds nothing: [`Sender::send`] completes when the receiver has taken the message.
@@ -86,10 +95,18 @@ pub fn unbounded_channel<T>() -> (UnboundedSender<T>, UnboundedReceiver<T>) {
 /// sender.join().expect("no panic").expect("it was taken");
 /// ```
 pub fn rendezvous<T>() -> (Sender<T>, Receiver<T>) {
-    bounded(Capacity::Rendezvous)
+    make(Capacity::Rendezvous)
 }
 
-fn bounded<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
+/// A bounded channel of either flavor.
+#[track_caller]
+pub(crate) fn bounded<T, F: Flavor>(buffer: usize) -> (Sender<T, Bounded<F>>, Receiver<T, Bounded<F>>) {
+    assert!(buffer > 0, "a channel needs room for at least one message; `rendezvous` makes one without room");
+    make(Capacity::Bounded(buffer))
+}
+
+/// A channel of any kind.
+pub(crate) fn make<T, K: Kind>(capacity: Capacity) -> (Sender<T, K>, Receiver<T, K>) {
     let (tx, rx) = chan::new(capacity);
     (Sender { tx }, Receiver { rx })
 }

@@ -1,4 +1,4 @@
-//! The receiving half of a bounded channel and of a rendezvous.
+//! The receiving half.
 
 use std::fmt;
 use std::pin::Pin;
@@ -7,18 +7,23 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use crate::block::block_on;
+use crate::flavor::{Flavor, Threads};
 
 use super::chan::Rx;
 use super::error::TryRecvError;
+use super::kind::{Bounded, Kind};
 
-/// Receives from a [`channel`](super::channel) or a [`rendezvous`](super::rendezvous). It is also a [`Stream`] of the messages.
+/// Receives from a channel: a [`channel`](super::channel), a [`rendezvous`](super::rendezvous), or as [`UnboundedReceiver`] an
+/// [`unbounded_channel`](super::unbounded_channel). It is also a [`Stream`] of the messages.
 ///
 /// Dropping it closes the channel and drops the messages in it.
-pub struct Receiver<T> {
-    pub(super) rx: Rx<T>,
+///
+/// [`UnboundedReceiver`]: super::UnboundedReceiver
+pub struct Receiver<T, K: Kind = Bounded> {
+    pub(super) rx: Rx<T, K::Flavor>,
 }
 
-impl<T> Receiver<T> {
+impl<T, K: Kind> Receiver<T, K> {
     /// Waits for the next message.
     ///
     /// `None` when there is no message and never will be: all senders are dropped, or the channel is
@@ -27,8 +32,9 @@ impl<T> Receiver<T> {
     /// # Cancel safety
     ///
     /// Dropping it loses no message.
-    pub async fn recv(&mut self) -> Option<T> {
-        self.rx.recv().await
+    #[inline]
+    pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
+        self.rx.recv()
     }
 
     /// Waits for a message and appends it and those after it that are there to the buffer, up to `limit`. Returns how many.
@@ -60,21 +66,9 @@ impl<T> Receiver<T> {
     /// # Errors
     ///
     /// [`TryRecvError::Empty`] if one may still come, [`TryRecvError::Disconnected`] if not.
+    #[inline]
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         self.rx.try_recv()
-    }
-
-    /// Waits for the next message on a plain thread, which is parked meanwhile.
-    ///
-    /// In an async task it would keep the executor's thread from everything else, perhaps from the senders: await
-    /// [`recv`](Self::recv) there.
-    pub fn blocking_recv(&mut self) -> Option<T> {
-        block_on(self.recv())
-    }
-
-    /// The same as [`recv_many`](Self::recv_many) on a plain thread, which is parked meanwhile.
-    pub fn blocking_recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> usize {
-        block_on(self.recv_many(buffer, limit))
     }
 
     /// Closes the channel: what is not sent or reserved by now cannot be, and senders that wait get their messages back.
@@ -109,18 +103,9 @@ impl<T> Receiver<T> {
         self.rx.chan().read(|state| state.queue.len())
     }
 
-    /// For how many messages there is room that nobody has reserved. In a rendezvous always zero.
-    pub fn capacity(&self) -> usize {
-        self.rx.chan().read(|state| state.free())
-    }
-
-    /// For how many messages the channel was made.
-    pub fn max_capacity(&self) -> usize {
-        self.rx.chan().read(|state| state.places())
-    }
-
     /// Ready with the next message, or with `None` as [`recv`](Self::recv); otherwise the task will be woken for it. The last
     /// task to poll counts.
+    #[inline]
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
         self.rx.poll_recv(context)
     }
@@ -141,7 +126,34 @@ impl<T> Receiver<T> {
     }
 }
 
-impl<T> Stream for Receiver<T> {
+impl<T, K: Kind<Flavor = Threads>> Receiver<T, K> {
+    /// Waits for the next message on a plain thread, which is parked meanwhile.
+    ///
+    /// In an async task it would keep the executor's thread from everything else, perhaps from the senders: await
+    /// [`recv`](Self::recv) there.
+    pub fn blocking_recv(&mut self) -> Option<T> {
+        block_on(self.recv())
+    }
+
+    /// The same as [`recv_many`](Self::recv_many) on a plain thread, which is parked meanwhile.
+    pub fn blocking_recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> usize {
+        block_on(self.recv_many(buffer, limit))
+    }
+}
+
+impl<T, F: Flavor> Receiver<T, Bounded<F>> {
+    /// For how many messages there is room that nobody has reserved. In a rendezvous always zero.
+    pub fn capacity(&self) -> usize {
+        self.rx.chan().read(|state| state.available())
+    }
+
+    /// For how many messages the channel was made.
+    pub fn max_capacity(&self) -> usize {
+        self.rx.chan().read(|state| state.places())
+    }
+}
+
+impl<T, K: Kind> Stream for Receiver<T, K> {
     type Item = T;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
@@ -149,8 +161,8 @@ impl<T> Stream for Receiver<T> {
     }
 }
 
-impl<T> fmt::Debug for Receiver<T> {
+impl<T, K: Kind> fmt::Debug for Receiver<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver").field("channel", self.rx.chan()).finish()
+        f.debug_struct(K::RECEIVER).field("channel", self.rx.chan()).finish()
     }
 }

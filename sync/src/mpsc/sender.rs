@@ -1,19 +1,25 @@
-//! The sending halves of a bounded channel and of a rendezvous.
+//! The sending halves.
 
 use std::fmt;
 
 use crate::block::block_on;
+use crate::flavor::Flavor;
 
 use super::chan::{Tx, WeakTx};
 use super::error::{SendError, TrySendError};
-use super::permit::{OwnedPermit, Permit};
+use super::kind::{Bounded, Kind, Unbounded};
+use super::permit::{OwnedPermit, Permit, PermitIterator};
+use super::state::State;
 
-/// Sends into a [`channel`](super::channel) or a [`rendezvous`](super::rendezvous). Clone it for another sender.
-pub struct Sender<T> {
-    pub(super) tx: Tx<T>,
+/// Sends into a channel: a [`channel`](super::channel), a [`rendezvous`](super::rendezvous), or as [`UnboundedSender`] an
+/// [`unbounded_channel`](super::unbounded_channel). Clone it for another sender.
+///
+/// [`UnboundedSender`]: super::UnboundedSender
+pub struct Sender<T, K: Kind = Bounded> {
+    pub(super) tx: Tx<T, K::Flavor>,
 }
 
-impl<T> Sender<T> {
+impl<T, F: Flavor> Sender<T, Bounded<F>> {
     /// Sends a message, and waits for room in the channel first. Senders get room in the order in which they came to wait.
     ///
     /// In a rendezvous it completes when the receiver has taken the message.
@@ -26,6 +32,7 @@ impl<T> Sender<T> {
     /// # Errors
     ///
     /// Returns the message if the receiver is closed or dropped.
+    #[inline]
     pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
         self.tx.send(value).await
     }
@@ -47,20 +54,9 @@ impl<T> Sender<T> {
     /// drop(rx);
     /// assert_eq!(tx.try_send('c'), Err(TrySendError::Closed('c')));
     /// ```
+    #[inline]
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         self.tx.try_send(message)
-    }
-
-    /// Sends a message from a plain thread, which is parked while the channel is full.
-    ///
-    /// In an async task it would keep the executor's thread from everything else, perhaps from the receiver: await
-    /// [`send`](Self::send) there.
-    ///
-    /// # Errors
-    ///
-    /// Returns the message if the receiver is closed or dropped.
-    pub fn blocking_send(&self, value: T) -> Result<(), SendError<T>> {
-        block_on(self.send(value))
     }
 
     /// Waits for room for one message, and keeps it for the permit. After a close the permit still sends.
@@ -88,9 +84,71 @@ impl<T> Sender<T> {
     /// assert!(rx.recv().await.is_some());
     /// # }
     /// ```
-    pub async fn reserve(&self) -> Result<Permit<'_, T>, SendError<()>> {
-        self.tx.reserve().await?;
+    pub async fn reserve(&self) -> Result<Permit<'_, T, F>, SendError<()>> {
+        self.tx.reserve(1).await?;
         Ok(Permit { sender: self })
+    }
+
+    /// Waits for room for `n` messages at once, and keeps it for as many permits. Meanwhile nobody else gets room.
+    ///
+    /// # Cancel safety
+    ///
+    /// One that is dropped loses its place in the queue, nothing else.
+    ///
+    /// # Errors
+    ///
+    /// If the receiver is closed or dropped, or the channel will never have so much room: a rendezvous has room for one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let (tx, mut rx) = quoit_sync::mpsc::channel(3);
+    /// for (permit, n) in tx.reserve_many(2).await.expect("a receiver").zip(1..) {
+    ///     permit.send(n);
+    /// }
+    /// assert_eq!((rx.recv().await, rx.recv().await), (Some(1), Some(2)));
+    /// assert!(tx.reserve_many(4).await.is_err());
+    /// # }
+    /// ```
+    pub async fn reserve_many(&self, n: usize) -> Result<PermitIterator<'_, T, F>, SendError<()>> {
+        if n > self.tx.chan().read(State::most) {
+            return Err(SendError(()));
+        }
+        if n == 0 && self.is_closed() {
+            return Err(SendError(()));
+        }
+        if n > 0 {
+            self.tx.reserve(n).await?;
+        }
+        Ok(PermitIterator::new(self, n))
+    }
+
+    /// Keeps room for `n` messages, if there is so much now. It overtakes nobody who waits.
+    ///
+    /// # Errors
+    ///
+    /// If there is not enough room, or the receiver closed or dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (tx, _rx) = quoit_sync::mpsc::channel::<u8>(3);
+    /// let permits = tx.try_reserve_many(2).expect("room");
+    /// assert_eq!((permits.len(), tx.capacity()), (2, 1));
+    /// assert!(tx.try_reserve_many(2).is_err());
+    /// # drop(permits);
+    /// ```
+    pub fn try_reserve_many(&self, n: usize) -> Result<PermitIterator<'_, T, F>, TrySendError<()>> {
+        if n == 0 {
+            return if self.is_closed() { Err(TrySendError::Closed(())) } else { Ok(PermitIterator::new(self, 0)) };
+        }
+        if n > self.tx.chan().read(State::most) {
+            return Err(TrySendError::Full(()));
+        }
+        self.tx.try_reserve(n)?;
+        Ok(PermitIterator::new(self, n))
     }
 
     /// The same as [`reserve`](Self::reserve) for a permit that owns its sender.
@@ -102,8 +160,8 @@ impl<T> Sender<T> {
     /// # Errors
     ///
     /// If the receiver is closed or dropped.
-    pub async fn reserve_owned(self) -> Result<OwnedPermit<T>, SendError<()>> {
-        self.tx.reserve().await?;
+    pub async fn reserve_owned(self) -> Result<OwnedPermit<T, F>, SendError<()>> {
+        self.tx.reserve(1).await?;
         Ok(OwnedPermit { sender: Some(self) })
     }
 
@@ -112,8 +170,8 @@ impl<T> Sender<T> {
     /// # Errors
     ///
     /// If the channel is full, or the receiver closed or dropped.
-    pub fn try_reserve(&self) -> Result<Permit<'_, T>, TrySendError<()>> {
-        self.tx.try_reserve()?;
+    pub fn try_reserve(&self) -> Result<Permit<'_, T, F>, TrySendError<()>> {
+        self.tx.try_reserve(1)?;
         Ok(Permit { sender: self })
     }
 
@@ -122,14 +180,52 @@ impl<T> Sender<T> {
     /// # Errors
     ///
     /// Returns the sender if the channel is full, or the receiver closed or dropped.
-    pub fn try_reserve_owned(self) -> Result<OwnedPermit<T>, TrySendError<Self>> {
-        match self.tx.try_reserve() {
+    pub fn try_reserve_owned(self) -> Result<OwnedPermit<T, F>, TrySendError<Self>> {
+        match self.tx.try_reserve(1) {
             Ok(()) => Ok(OwnedPermit { sender: Some(self) }),
             Err(TrySendError::Full(())) => Err(TrySendError::Full(self)),
             Err(TrySendError::Closed(())) => Err(TrySendError::Closed(self)),
         }
     }
 
+    /// For how many messages there is room that nobody has reserved. In a rendezvous always zero.
+    pub fn capacity(&self) -> usize {
+        self.tx.chan().read(|state| state.available())
+    }
+
+    /// For how many messages the channel was made.
+    pub fn max_capacity(&self) -> usize {
+        self.tx.chan().read(|state| state.places())
+    }
+}
+
+impl<T> Sender<T, Bounded> {
+    /// Sends a message from a plain thread, which is parked while the channel is full.
+    ///
+    /// In an async task it would keep the executor's thread from everything else, perhaps from the receiver: await
+    /// [`send`](Self::send) there.
+    ///
+    /// # Errors
+    ///
+    /// Returns the message if the receiver is closed or dropped.
+    pub fn blocking_send(&self, value: T) -> Result<(), SendError<T>> {
+        block_on(self.send(value))
+    }
+}
+
+impl<T, F: Flavor> Sender<T, Unbounded<F>> {
+    /// Sends a message. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// Returns the message if the receiver is closed or dropped.
+    #[inline]
+    pub fn send(&self, message: T) -> Result<(), SendError<T>> {
+        self.tx.try_send(message).map_err(|error| SendError(error.into_inner()))
+    }
+}
+
+impl<T, K: Kind> Sender<T, K> {
     /// Completes when the receiver is closed or dropped, for senders to end work that nobody waits for.
     ///
     /// # Cancel safety
@@ -149,18 +245,8 @@ impl<T> Sender<T> {
         self.tx.same_channel(&other.tx)
     }
 
-    /// For how many messages there is room that nobody has reserved. In a rendezvous always zero.
-    pub fn capacity(&self) -> usize {
-        self.tx.chan().read(|state| state.free())
-    }
-
-    /// For how many messages the channel was made.
-    pub fn max_capacity(&self) -> usize {
-        self.tx.chan().read(|state| state.places())
-    }
-
     /// A sender that does not keep the channel open.
-    pub fn downgrade(&self) -> WeakSender<T> {
+    pub fn downgrade(&self) -> WeakSender<T, K> {
         WeakSender { tx: self.tx.downgrade() }
     }
 
@@ -175,15 +261,15 @@ impl<T> Sender<T> {
     }
 }
 
-impl<T> Clone for Sender<T> {
+impl<T, K: Kind> Clone for Sender<T, K> {
     fn clone(&self) -> Self {
         Self { tx: self.tx.clone() }
     }
 }
 
-impl<T> fmt::Debug for Sender<T> {
+impl<T, K: Kind> fmt::Debug for Sender<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender").field("channel", self.tx.chan()).finish()
+        f.debug_struct(K::SENDER).field("channel", self.tx.chan()).finish()
     }
 }
 
@@ -199,13 +285,13 @@ impl<T> fmt::Debug for Sender<T> {
 /// assert!(weak.upgrade().is_none());
 /// assert_eq!((rx.blocking_recv(), rx.blocking_recv()), (Some(1), None));
 /// ```
-pub struct WeakSender<T> {
-    tx: WeakTx<T>,
+pub struct WeakSender<T, K: Kind = Bounded> {
+    tx: WeakTx<T, K::Flavor>,
 }
 
-impl<T> WeakSender<T> {
+impl<T, K: Kind> WeakSender<T, K> {
     /// A sender, if there is still one that keeps the channel open.
-    pub fn upgrade(&self) -> Option<Sender<T>> {
+    pub fn upgrade(&self) -> Option<Sender<T, K>> {
         self.tx.upgrade().map(|tx| Sender { tx })
     }
 
@@ -220,14 +306,14 @@ impl<T> WeakSender<T> {
     }
 }
 
-impl<T> Clone for WeakSender<T> {
+impl<T, K: Kind> Clone for WeakSender<T, K> {
     fn clone(&self) -> Self {
         Self { tx: self.tx.clone() }
     }
 }
 
-impl<T> fmt::Debug for WeakSender<T> {
+impl<T, K: Kind> fmt::Debug for WeakSender<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakSender").finish_non_exhaustive()
+        f.debug_struct(K::WEAK_SENDER).finish_non_exhaustive()
     }
 }

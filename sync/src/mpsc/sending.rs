@@ -1,56 +1,62 @@
-//! The futures of senders that wait: for a permit, or in a rendezvous for the receiver.
+//! The futures of senders that wait: for permits, or in a rendezvous for the receiver.
 //!
-//! Dropping one gives back what it holds: its place in the queue, a permit it was granted, a message nobody took.
+//! Dropping one gives back what it holds: its place in the queue, the permits it was granted, a message nobody took.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::flavor::{Flavor, Latch};
 use crate::waiters::Key;
-use crate::wake::{WakeBatch, poll_unlocked, store_waker};
+use crate::wake::{WakeBatch, poll_unlocked, renew_waker, wake};
 
 use super::chan::Chan;
 use super::error::SendError;
 use super::state::{Admission, Waiter};
 
-/// A sender that waits for a permit.
-pub(super) struct Reserve<'a, T> {
-    chan: &'a Chan<T>,
+/// A sender that waits for permits.
+pub(super) struct Reserve<'a, T, F: Flavor> {
+    chan: &'a Chan<T, F>,
+    /// How many it waits for.
+    count: usize,
     /// Its slot, while it waits.
     key: Option<Key>,
 }
 
-impl<'a, T> Reserve<'a, T> {
-    pub(super) fn new(chan: &'a Chan<T>) -> Self {
-        Self { chan, key: None }
+impl<'a, T, F: Flavor> Reserve<'a, T, F> {
+    pub(super) fn new(chan: &'a Chan<T, F>, count: usize) -> Self {
+        Self { chan, count, key: None }
     }
 }
 
-impl<T> Future for Reserve<'_, T> {
+impl<T, F: Flavor> Future for Reserve<'_, T, F> {
     type Output = Result<(), SendError<()>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { chan, key } = &mut *self;
+        let Self { chan, count, key } = &mut *self;
         poll_unlocked(context, |fresh| {
             let mut wakes = WakeBatch::new();
             let mut state = chan.state.lock();
             let Some(waiting) = key else {
-                match state.admit() {
-                    Admission::Granted => return Some(Poll::Ready(Ok(()))),
-                    Admission::Closed => return Some(Poll::Ready(Err(SendError(())))),
-                    Admission::Full => *key = Some(state.senders.push_back(Waiter::Waiting(Some(fresh.take()?)))),
-                }
-                return Some(Poll::Pending);
+                return match state.admit(*count) {
+                    Admission::Granted => Some(Poll::Ready(Ok(()))),
+                    Admission::Closed => Some(Poll::Ready(Err(SendError(())))),
+                    Admission::Full => {
+                        let waiter = Waiter::Waiting(*count, fresh.take()?);
+                        *key = Some(state.senders.push_back(waiter));
+                        Some(Poll::Pending)
+                    }
+                };
             };
             let closed = state.closed;
             let result = match state.senders.at(waiting) {
-                Waiter::Waiting(waker) => {
-                    store_waker(waker, fresh, context)?;
+                Waiter::Waiting(_, waker) => {
+                    renew_waker(waker, fresh, context)?;
                     return Some(Poll::Pending);
                 }
                 Waiter::Granted if !closed => Ok(()),
-                // A permit that was not seen before the close comes too late; it goes back.
+                // Permits that were not seen before the close come too late; they go back.
                 Waiter::Granted => {
-                    state.release(&mut wakes);
+                    state.release(*count, &mut wakes);
                     Err(SendError(()))
                 }
                 Waiter::Refused(_) => Err(SendError(())),
@@ -64,39 +70,39 @@ impl<T> Future for Reserve<'_, T> {
     }
 }
 
-impl<T> Drop for Reserve<'_, T> {
+impl<T, F: Flavor> Drop for Reserve<'_, T, F> {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
-            drop(self.chan.with(|state, wakes| state.leave(key, wakes)));
+            drop(self.chan.with(|state, wakes| state.leave(key, self.count, wakes)));
         }
     }
 }
 
 /// A sender that waits for the receiver to take its message.
-pub(super) struct Offer<'a, T> {
-    chan: &'a Chan<T>,
+pub(super) struct Offer<'a, T, F: Flavor> {
+    chan: &'a Chan<T, F>,
     /// The message, before it is offered.
     value: Option<T>,
     /// Its slot, while it waits.
     key: Option<Key>,
 }
 
-impl<'a, T> Offer<'a, T> {
-    pub(super) fn new(chan: &'a Chan<T>, value: T) -> Self {
+impl<'a, T, F: Flavor> Offer<'a, T, F> {
+    pub(super) fn new(chan: &'a Chan<T, F>, value: T) -> Self {
         Self { chan, value: Some(value), key: None }
     }
 }
 
 /// The message is never pinned: it moves from the future to the slot to the receiver.
-impl<T> Unpin for Offer<'_, T> {}
+impl<T, F: Flavor> Unpin for Offer<'_, T, F> {}
 
-impl<T> Future for Offer<'_, T> {
+impl<T, F: Flavor> Future for Offer<'_, T, F> {
     type Output = Result<(), SendError<T>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { chan, value, key } = &mut *self;
-        poll_unlocked(context, |fresh| {
-            let mut wakes = WakeBatch::new();
+        let mut receiver = None;
+        let poll = poll_unlocked(context, |fresh| {
             let mut state = chan.state.lock();
             let Some(waiting) = key else {
                 if state.closed {
@@ -104,30 +110,34 @@ impl<T> Future for Offer<'_, T> {
                 }
                 let waker = fresh.take()?;
                 let value = value.take().expect("polled again after it was ready");
-                *key = Some(state.offer(value, waker, &mut wakes));
+                let (slot, wake) = state.offer(value, waker);
+                *key = Some(slot);
+                receiver = wake;
                 return Some(Poll::Pending);
             };
             let result = match state.senders.at(waiting) {
                 Waiter::Offering(waker, _) => {
-                    store_waker(waker, fresh, context)?;
+                    renew_waker(waker, fresh, context)?;
                     return Some(Poll::Pending);
                 }
                 Waiter::Taken => Ok(()),
                 Waiter::Refused(value) => Err(SendError(value.take().expect("what was offered is in the slot"))),
-                Waiter::Waiting(_) | Waiter::Granted => unreachable!("no permit was asked for"),
+                Waiter::Waiting(..) | Waiter::Granted => unreachable!("no permit was asked for"),
             };
             if let Some(key) = key.take() {
                 state.senders.remove(key);
             }
             Some(Poll::Ready(result))
-        })
+        });
+        wake(receiver);
+        poll
     }
 }
 
-impl<T> Drop for Offer<'_, T> {
+impl<T, F: Flavor> Drop for Offer<'_, T, F> {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
-            drop(self.chan.with(|state, wakes| state.leave(key, wakes)));
+            drop(self.chan.with(|state, wakes| state.leave(key, 0, wakes)));
         }
     }
 }

@@ -7,7 +7,10 @@ use crate::block::block_on;
 use crate::cell::{Exclusive, Guarded, ManyReaders, Shared};
 use crate::mutex::TryLockError;
 
-pub use self::guard::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard};
+pub use self::guard::{
+    OwnedRwLockMappedWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLockMappedWriteGuard, RwLockReadGuard,
+    RwLockWriteGuard,
+};
 
 mod guard;
 
@@ -135,7 +138,7 @@ impl<T: ?Sized> RwLock<T> {
     /// # }
     /// ```
     pub async fn read(&self) -> RwLockReadGuard<'_, T> {
-        RwLockReadGuard { lock: Shared::wait(self).await }
+        RwLockReadGuard { lock: Shared::wait(self).await.erase() }
     }
 
     /// Waits until nobody reads or writes, and locks to write.
@@ -209,7 +212,7 @@ impl<T: ?Sized> RwLock<T> {
     /// # drop(reader);
     /// ```
     pub fn try_read(&self) -> Result<RwLockReadGuard<'_, T>, TryLockError> {
-        Ok(RwLockReadGuard { lock: Shared::take(self).ok_or(TryLockError(()))? })
+        Ok(RwLockReadGuard { lock: Shared::take(self).ok_or(TryLockError(()))?.erase() })
     }
 
     /// Locks to write if nobody reads, writes or waits.
@@ -362,4 +365,4 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
 }
 
 /// As many readers as tokio has.
-const MAX_READERS: u32 = u32::MAX >> 3;
+pub(crate) const MAX_READERS: u32 = u32::MAX >> 3;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::block::block_on;
-use crate::permits::Permits;
+use crate::permits::{MAX_PERMITS, Permits};
 
+pub(crate) use self::permit::permit as permit_type;
 pub use self::permit::{OwnedSemaphorePermit, SemaphorePermit};
 pub use crate::permits::{AcquireError, TryAcquireError};
 
@@ -39,7 +40,7 @@ pub struct Semaphore {
 
 impl Semaphore {
     /// The most permits there may be.
-    pub const MAX_PERMITS: usize = Permits::MAX;
+    pub const MAX_PERMITS: usize = MAX_PERMITS;
 
     /// Makes one with so many permits.
     ///

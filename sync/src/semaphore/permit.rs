@@ -1,177 +1,109 @@
 //! Permits of a semaphore, held until they are dropped.
 
-use std::mem;
-use std::ptr;
 use std::sync::Arc;
 
 use super::Semaphore;
 
-/// Permits of a [`Semaphore`] that is borrowed.
-///
-/// Dropping it returns them.
-#[must_use = "the permits go back when this is dropped"]
-#[derive(Debug)]
-pub struct SemaphorePermit<'a> {
-    semaphore: &'a Semaphore,
-    /// How many; zero when they have gone elsewhere.
-    count: usize,
-}
-
-impl<'a> SemaphorePermit<'a> {
-    pub(super) fn new(semaphore: &'a Semaphore, count: usize) -> Self {
-        Self { semaphore, count }
-    }
-
-    /// Keeps the permits from the semaphore for good.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let semaphore = quoit_sync::Semaphore::new(2);
-    /// semaphore.try_acquire().expect("a permit").forget();
-    /// assert_eq!(semaphore.available_permits(), 1);
-    /// ```
-    pub fn forget(mut self) {
-        self.count = 0;
-    }
-
-    /// Adds the permits of another of the same semaphore.
-    ///
-    /// # Panics
-    ///
-    /// If it is of another semaphore.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let semaphore = quoit_sync::Semaphore::new(2);
-    /// let mut permit = semaphore.try_acquire().expect("a permit");
-    /// permit.merge(semaphore.try_acquire().expect("another"));
-    /// assert_eq!(permit.num_permits(), 2);
-    /// ```
-    #[track_caller]
-    pub fn merge(&mut self, mut other: Self) {
-        assert!(ptr::eq(self.semaphore, other.semaphore), "merged permits are of one semaphore");
-        self.count += mem::take(&mut other.count);
-    }
-
-    /// Splits `n` permits off, or returns `None` and changes nothing if there are fewer.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let semaphore = quoit_sync::Semaphore::new(2);
-    /// let mut permit = semaphore.try_acquire_many(2).expect("two permits");
-    /// assert!(permit.split(3).is_none());
-    /// let one = permit.split(1).expect("one of two");
-    /// assert_eq!((permit.num_permits(), one.num_permits()), (1, 1));
-    /// ```
-    #[must_use = "the permits go back when what is returned is dropped"]
-    pub fn split(&mut self, n: usize) -> Option<Self> {
-        self.count = self.count.checked_sub(n)?;
-        Some(Self::new(self.semaphore, n))
-    }
-
-    /// How many permits it holds.
-    pub fn num_permits(&self) -> usize {
-        self.count
-    }
-
-    /// Whose permits they are.
-    pub fn semaphore(&self) -> &Semaphore {
-        self.semaphore
-    }
-}
-
-impl Drop for SemaphorePermit<'_> {
-    fn drop(&mut self) {
-        if self.count > 0 {
-            self.semaphore.add_permits(self.count);
+/// Makes the type of permits that keep their semaphore in this or that way.
+macro_rules! permit {
+    (
+        $(#[$doc:meta])*
+        [$($life:lifetime)?] $name:ident $(<$lifetime:lifetime>)?, $keeper:ty, $seen:ty, |$permit:ident| $semaphore:expr
+    ) => {
+        $(#[$doc])*
+        #[must_use = "the permits go back when this is dropped"]
+        #[derive(Debug)]
+        pub struct $name $(<$lifetime>)? {
+            semaphore: $keeper,
+            /// How many; zero when they have gone elsewhere.
+            count: usize,
         }
-    }
+
+        impl $(<$life>)? $name $(<$lifetime>)? {
+            pub(super) fn new(semaphore: $keeper, count: usize) -> Self {
+                Self { semaphore, count }
+            }
+
+            /// Keeps the permits from the semaphore for good.
+            pub fn forget(mut self) {
+                self.count = 0;
+            }
+
+            /// Adds the permits of another of the same semaphore.
+            ///
+            /// # Panics
+            ///
+            /// If it is of another semaphore.
+            #[track_caller]
+            pub fn merge(&mut self, mut other: Self) {
+                assert!(std::ptr::eq(&*self.semaphore, &*other.semaphore), "merged permits are of one semaphore");
+                self.count += std::mem::take(&mut other.count);
+            }
+
+            /// Splits `n` permits off, or returns `None` and changes nothing if there are fewer.
+            #[must_use = "the permits go back when what is returned is dropped"]
+            pub fn split(&mut self, n: usize) -> Option<Self> {
+                self.count = self.count.checked_sub(n)?;
+                Some(Self::new(self.semaphore.clone(), n))
+            }
+
+            /// How many permits it holds.
+            pub fn num_permits(&self) -> usize {
+                self.count
+            }
+
+            /// Whose permits they are.
+            pub fn semaphore(&self) -> $seen {
+                let $permit = self;
+                $semaphore
+            }
+        }
+
+        impl $(<$life>)? Drop for $name $(<$lifetime>)? {
+            fn drop(&mut self) {
+                if self.count > 0 {
+                    self.semaphore.add_permits(self.count);
+                }
+            }
+        }
+    };
 }
 
-/// Permits of a [`Semaphore`] that they keep alive.
-///
-/// Dropping it returns them.
-#[must_use = "the permits go back when this is dropped"]
-#[derive(Debug)]
-pub struct OwnedSemaphorePermit {
-    semaphore: Arc<Semaphore>,
-    /// How many; zero when they have gone elsewhere.
-    count: usize,
-}
+pub(crate) use permit;
 
-impl OwnedSemaphorePermit {
-    pub(super) fn new(semaphore: Arc<Semaphore>, count: usize) -> Self {
-        Self { semaphore, count }
-    }
-
-    /// Keeps the permits from the semaphore for good.
+permit! {
+    /// Permits of a [`Semaphore`] that is borrowed.
+    ///
+    /// Dropping it returns them.
     ///
     /// # Examples
     ///
     /// ```
-    /// let semaphore = std::sync::Arc::new(quoit_sync::Semaphore::new(2));
-    /// semaphore.clone().try_acquire_owned().expect("a permit").forget();
-    /// assert_eq!(semaphore.available_permits(), 1);
+    /// let semaphore = quoit_sync::Semaphore::new(3);
+    /// let mut permit = semaphore.try_acquire_many(2).expect("two permits");
+    /// permit.merge(semaphore.try_acquire().expect("the third"));
+    /// assert!(permit.split(4).is_none());
+    /// permit.split(1).expect("one of three").forget();
+    /// assert_eq!((permit.num_permits(), semaphore.available_permits()), (2, 0));
+    /// drop(permit);
+    /// assert_eq!(semaphore.available_permits(), 2);
     /// ```
-    pub fn forget(mut self) {
-        self.count = 0;
-    }
+    ['a] SemaphorePermit<'a>, &'a Semaphore, &Semaphore, |permit| permit.semaphore
+}
 
-    /// Adds the permits of another of the same semaphore.
+permit! {
+    /// Permits of a [`Semaphore`] that they keep alive.
     ///
-    /// # Panics
-    ///
-    /// If it is of another semaphore.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let semaphore = std::sync::Arc::new(quoit_sync::Semaphore::new(2));
-    /// let mut permit = semaphore.clone().try_acquire_owned().expect("a permit");
-    /// permit.merge(semaphore.clone().try_acquire_owned().expect("another"));
-    /// assert_eq!(permit.num_permits(), 2);
-    /// ```
-    #[track_caller]
-    pub fn merge(&mut self, mut other: Self) {
-        assert!(Arc::ptr_eq(&self.semaphore, &other.semaphore), "merged permits are of one semaphore");
-        self.count += mem::take(&mut other.count);
-    }
-
-    /// Splits `n` permits off, or returns `None` and changes nothing if there are fewer.
+    /// Dropping it returns them.
     ///
     /// # Examples
     ///
     /// ```
     /// let semaphore = std::sync::Arc::new(quoit_sync::Semaphore::new(2));
     /// let mut permit = semaphore.clone().try_acquire_many_owned(2).expect("two permits");
-    /// assert!(permit.split(3).is_none());
     /// let one = permit.split(1).expect("one of two");
-    /// assert_eq!((permit.num_permits(), one.num_permits()), (1, 1));
+    /// std::thread::spawn(move || drop(one)).join().expect("no panic");
+    /// assert_eq!((permit.num_permits(), permit.semaphore().available_permits()), (1, 1));
     /// ```
-    #[must_use = "the permits go back when what is returned is dropped"]
-    pub fn split(&mut self, n: usize) -> Option<Self> {
-        self.count = self.count.checked_sub(n)?;
-        Some(Self::new(self.semaphore.clone(), n))
-    }
-
-    /// How many permits it holds.
-    pub fn num_permits(&self) -> usize {
-        self.count
-    }
-
-    /// Whose permits they are.
-    pub fn semaphore(&self) -> &Arc<Semaphore> {
-        &self.semaphore
-    }
-}
-
-impl Drop for OwnedSemaphorePermit {
-    fn drop(&mut self) {
-        if self.count > 0 {
-            self.semaphore.add_permits(self.count);
-        }
-    }
+    [] OwnedSemaphorePermit, Arc<Semaphore>, &Arc<Semaphore>, |permit| &permit.semaphore
 }

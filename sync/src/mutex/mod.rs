@@ -2,11 +2,14 @@
 
 use std::error::Error;
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::block::block_on;
 use crate::cell::{Exclusive, Guarded, OneAtATime};
+
+pub use self::guard::{MappedMutexGuard, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard};
+
+mod guard;
 
 /// Lends a value to one at a time. The guard may be held across an await.
 ///
@@ -230,107 +233,6 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
             Err(_) => fields.field("data", &format_args!("<locked>")),
         };
         fields.finish()
-    }
-}
-
-/// A locked [`Mutex`] that is borrowed. Dropping it unlocks.
-#[must_use = "dropped, it unlocks at once"]
-pub struct MutexGuard<'a, T: ?Sized> {
-    lock: Exclusive<&'a Mutex<T>, T>,
-}
-
-impl<'a, T: ?Sized> MutexGuard<'a, T> {
-    /// The mutex it locks. Not a method, so that it hides none of the value's.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use quoit_sync::{Mutex, MutexGuard};
-    ///
-    /// let mutex = Mutex::new(1);
-    /// let guard = mutex.try_lock().expect("nobody else");
-    /// assert!(std::ptr::eq(MutexGuard::mutex(&guard), &mutex));
-    /// ```
-    pub fn mutex(this: &Self) -> &'a Mutex<T> {
-        this.lock.handle()
-    }
-}
-
-/// A locked [`Mutex`] that the guard keeps alive. Dropping it unlocks.
-#[must_use = "dropped, it unlocks at once"]
-pub struct OwnedMutexGuard<T: ?Sized> {
-    lock: Exclusive<Arc<Mutex<T>>, T>,
-}
-
-impl<T: ?Sized> OwnedMutexGuard<T> {
-    /// The mutex it locks. Not a method, so that it hides none of the value's.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    ///
-    /// use quoit_sync::{Mutex, OwnedMutexGuard};
-    ///
-    /// let guard = Arc::new(Mutex::new(1)).try_lock_owned().expect("nobody else");
-    /// let mutex = OwnedMutexGuard::mutex(&guard).clone();
-    /// drop(guard);
-    /// assert_eq!(*mutex.blocking_lock(), 1);
-    /// ```
-    pub fn mutex(this: &Self) -> &Arc<Mutex<T>> {
-        this.lock.handle()
-    }
-}
-
-impl<T: ?Sized> Deref for MutexGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.lock
-    }
-}
-
-impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.lock
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.lock.fmt(f)
-    }
-}
-
-impl<T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
-impl<T: ?Sized> Deref for OwnedMutexGuard<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.lock
-    }
-}
-
-impl<T: ?Sized> DerefMut for OwnedMutexGuard<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.lock
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for OwnedMutexGuard<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.lock.fmt(f)
-    }
-}
-
-impl<T: ?Sized + fmt::Display> fmt::Display for OwnedMutexGuard<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
     }
 }
 
