@@ -2,9 +2,8 @@
 //!
 //! This file holds only the entry points that the compiler calls, with their manual. The work is done over
 //! `proc_macro2` tokens, which unit tests can make: `options` reads what stands in the parentheses and says what is
-//! supported today,
-//! `function` reads the annotated function and says which shapes are refused, `expand` puts the two together. `select` is
-//! what the macro of that name in the facade expands to.
+//! supported today, `function` reads the annotated function and says which shapes are refused, `expand` puts the two
+//! together. `select` is what the macro of that name in the facade expands to.
 
 mod expand;
 mod function;
