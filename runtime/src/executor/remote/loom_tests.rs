@@ -1,10 +1,14 @@
 //! The real code, under every interleaving that matters:
 //! `RUSTFLAGS="--cfg loom" cargo test -p quoit-runtime --release --lib loom_`.
 
+use std::panic::Location;
+use std::task::{Context, Poll, Waker};
+
 use loom::sync::{Arc, Notify};
 use loom::thread;
 
 use super::*;
+use crate::task::{RemoteCell, Work};
 
 /// Wakers on threads of their own, and the owner's loop: drain, and if something is missing go to sleep. `bell` stands
 /// for the doorbell and the kernel's wait; a wake that is lost leaves the owner asleep, which loom reports.
@@ -72,5 +76,93 @@ fn loom_finds_a_lost_wake() {
     check(&[2], |remote| {
         remote.sleeping.swap(true, Ordering::AcqRel);
         true
+    });
+}
+
+/// Work that answers 7.
+fn work() -> (Queued, std::sync::Arc<RemoteCell<u8>>) {
+    let begin: Work<u8> = Box::new(|cell| cell.end(Ok(7)));
+    let cell = RemoteCell::new(Id::next(), Location::caller(), begin);
+    (Queued::new(&cell), cell)
+}
+
+/// What became of it, once it has ended.
+fn outcome(cell: &RemoteCell<u8>) -> Option<u8> {
+    match cell.poll_take(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result.ok(),
+        Poll::Pending => panic!("the work has neither been done nor refused"),
+    }
+}
+
+fn open_remote() -> (Arc<Remote>, u64) {
+    let remote = Remote::new();
+    remote.grow_to(FIRST_TASK);
+    remote.open(crate::sys::event::event().expect("a descriptor"));
+    let tenant = remote.tenant();
+    (Arc::new(remote), tenant)
+}
+
+#[test]
+fn loom_work_from_two_threads_is_begun_by_an_owner_that_sleeps_in_between() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(|| {
+        let ((remote, tenant), bell) = (open_remote(), Arc::new(Notify::new()));
+        let mut cells = Vec::new();
+        let threads = [(); 2].map(|()| {
+            let (queued, cell) = work();
+            cells.push(cell);
+            let (remote, bell) = (Arc::clone(&remote), Arc::clone(&bell));
+            thread::spawn(move || {
+                if remote.leave(tenant, queued) && remote.must_ring_for(MESSAGES) {
+                    bell.notify();
+                }
+            })
+        });
+        while cells.iter().any(|cell| !cell.has_ended()) {
+            let mut look = false;
+            remote.drain(|index| look |= index == MESSAGES);
+            if look {
+                for message in remote.take_messages() {
+                    match message {
+                        Message::Begin(queued) => queued.begin(),
+                        Message::Abort { .. } => unreachable!("nobody aborts"),
+                    }
+                }
+            } else if remote.prepare_sleep() {
+                bell.wait();
+                remote.woke_up();
+            }
+        }
+        threads.map(|thread| thread.join().expect("no panic"));
+        assert!(cells.iter().all(|cell| outcome(cell) == Some(7)));
+    });
+}
+
+#[test]
+fn loom_work_for_a_runtime_that_ends_is_begun_or_refused() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(|| {
+        let (remote, tenant) = open_remote();
+        let (queued, cell) = work();
+        let giver = {
+            let remote = Arc::clone(&remote);
+            thread::spawn(move || _ = remote.leave(tenant, queued))
+        };
+        let mut begun = false;
+        for message in remote.take_messages() {
+            if let Message::Begin(queued) = message {
+                queued.begin();
+                begun = true;
+            }
+        }
+        drop(remote.refuse_work());
+        remote.close();
+        // The next one of the place never sees it.
+        remote.open(crate::sys::event::event().expect("a descriptor"));
+        giver.join().expect("no panic");
+        assert!(remote.take_messages().is_empty());
+        assert_eq!(outcome(&cell), begun.then_some(7));
     });
 }
