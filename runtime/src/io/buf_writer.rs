@@ -12,6 +12,7 @@ use std::io;
 use std::rc::Rc;
 
 use crate::buf::{BufResult, IoBuf};
+use crate::cancel_scope::transferred;
 use crate::io::traits::{AsyncRead, AsyncWrite};
 
 /// Gathers small writes, and hands them on as one when the buffer is full or [flushed](Self::flush).
@@ -106,7 +107,8 @@ impl<W: AsyncWrite> BufWriter<W> {
     ///
     /// # Errors
     ///
-    /// Those of the writer below. What was in the buffer is gone then: how much of it is out is not known.
+    /// Those of the writer below. What was in the buffer is gone then, as how much of it is out is not known; except where a
+    /// cancel scope has ended the flush: then the rest is in the buffer.
     pub async fn flush(&self) -> io::Result<()> {
         self.hand_on().await?;
         self.writer.flush().await
@@ -169,9 +171,18 @@ impl<W: AsyncWrite> BufWriter<W> {
             return Ok(());
         }
         let chunk = Chunk { bytes, is_seen: Cell::new(false), home: Rc::clone(&self.buffer) };
-        let (result, chunk) = self.writer.write_all(chunk).await;
-        chunk.is_seen.set(true);
-        chunk.recycle();
+        let (result, mut chunk) = self.writer.write_all(chunk).await;
+        match result.as_ref().err().and_then(transferred) {
+            // Stopped by a cancel scope, and told how much is out: the rest returns to the buffer.
+            Some(out) => {
+                chunk.bytes.drain(..out.min(chunk.bytes.len()));
+                chunk.is_seen.set(false);
+            }
+            None => {
+                chunk.is_seen.set(true);
+                chunk.recycle();
+            }
+        }
         result
     }
 }
