@@ -20,9 +20,12 @@ use support::{OnDrop, alone, runtime};
 thread_local! {
     // What was touched first dies last, so the tests choose the order.
     static RUNTIME: RefCell<Option<Runtime>> = const { RefCell::new(None) };
-    static WAKER: RefCell<Option<OnDrop<Box<dyn FnMut()>>>> = const { RefCell::new(None) };
+    static WAKER: RefCell<Option<AtTheEnd>> = const { RefCell::new(None) };
     static OBJECTS: RefCell<Option<Objects>> = const { RefCell::new(None) };
 }
+
+/// Code that runs when the thread ends.
+type AtTheEnd = OnDrop<Box<dyn FnMut()>>;
 
 /// All that a program may hold of a runtime.
 struct Objects {
@@ -148,7 +151,8 @@ fn wakers_on_other_threads_survive_the_thread_of_their_runtime() {
     });
     let waker = receive.recv().unwrap();
     for _ in 0..100 {
-        waker.clone().wake();
+        waker.wake_by_ref();
+        drop(waker.clone());
     }
     alone.end();
 }
