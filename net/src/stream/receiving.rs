@@ -36,7 +36,7 @@ use crate::waiters::{Place, Waiters};
 pub(crate) struct Receiving {
     /// Bytes that a `read_exact` waits to have together; they come before those of the queue.
     assembled: RefCell<Assembled>,
-    /// What has arrived, in order. Bounded by [`MOST_QUEUED`] and what arrives until a cancel takes effect.
+    /// What has arrived, in order. Bounded by [`MOST_QUEUED`], [`MOST_BYTES_QUEUED`] and what arrives until a cancel takes effect.
     queue: RefCell<VecDeque<RecvBuf>>,
     /// The descriptors that came with the bytes, where the stream takes them.
     rights: Option<Rights>,
@@ -192,7 +192,7 @@ impl Receiving {
                 Poll::Pending => {}
             }
             // They must not hold the ring's buffers meanwhile, nor stop the receive.
-            if this.queue.borrow().len() >= MOST_QUEUED / 2 {
+            if !this.has_room() {
                 this.assemble(wanted);
                 this.make_room(owner);
             }
@@ -356,9 +356,20 @@ impl Receiving {
         }
     }
 
+    /// Whether so many buffers, or so many bytes, wait in the queue.
+    fn exceeds(&self, buffers: usize, bytes: usize) -> bool {
+        let queue = self.queue.borrow();
+        queue.len() >= buffers || queue.iter().map(|bytes| bytes.len()).sum::<usize>() >= bytes
+    }
+
+    /// A receive that was stopped may go on: the queue is half empty.
+    fn has_room(&self) -> bool {
+        !self.exceeds(MOST_QUEUED / 2 + 1, MOST_BYTES_QUEUED / 2 + 1)
+    }
+
     /// Readers have taken something: a receive that was stopped for their slowness goes on.
     fn make_room<R: Receiver>(&self, owner: &Rc<R>) {
-        if self.is_stopping.get() && !self.is_exact.get() && self.queue.borrow().len() <= MOST_QUEUED / 2 {
+        if self.is_stopping.get() && !self.is_exact.get() && self.has_room() {
             Self::arm(owner, usize::MAX);
         }
     }
@@ -400,11 +411,9 @@ impl Receiving {
         if self.is_closed.get() {
             return;
         }
-        let mut queue = self.queue.borrow_mut();
-        queue.push_back(bytes);
-        let is_full = queue.len() >= MOST_QUEUED
+        self.queue.borrow_mut().push_back(bytes);
+        let is_full = self.exceeds(MOST_QUEUED, MOST_BYTES_QUEUED)
             || self.rights.as_ref().is_some_and(|rights| rights.count() >= MOST_DESCRIPTORS_QUEUED);
-        drop(queue);
         if is_full && !self.is_stopping.replace(true) {
             // The reader is slow: the peer must feel it. What the kernel has goes on waiting in the socket.
             self.cancel();
@@ -458,7 +467,7 @@ impl Receiving {
             RecvEnd::NoBuffers => {}
             // Readers arm it again when they come; one may have come between the cancel and its answer.
             RecvEnd::Once | RecvEnd::Cancelled => {
-                let has_room = this.queue.borrow().len() <= MOST_QUEUED / 2;
+                let has_room = this.has_room();
                 if has_room && !this.waiters.is_empty() {
                     Self::arm(owner, usize::MAX);
                 }
@@ -501,8 +510,10 @@ impl fmt::Debug for Receiving {
     }
 }
 
-/// Buffers that may wait in one stream for a reader: 256 KiB of full ones, with the pool's default size.
+/// Buffers that may wait in one stream for a reader, however little is in them.
 const MOST_QUEUED: usize = 32;
+/// Bytes that may wait in one stream for a reader, however large the pool's buffers are.
+const MOST_BYTES_QUEUED: usize = 256 << 10;
 /// Descriptors that may wait in one stream for a reader.
 const MOST_DESCRIPTORS_QUEUED: usize = 64;
 /// `ECONNRESET`.
