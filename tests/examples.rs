@@ -134,3 +134,15 @@ Dropped
 left behind: cancelled";
     assert_prints("wait_group", expected);
 }
+
+#[test]
+fn client() {
+    let expected = "
+nothing asked, nothing told: true
+Err(TimedOut), and a buffer for 100 bytes is back
+5 bytes: hello
+stopped midway: true
+cancelled: true
+the server has ended";
+    assert_prints("client", expected);
+}
