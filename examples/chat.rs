@@ -55,6 +55,7 @@ async fn client(number: u64, stream: TcpStream, rooms: Rooms) -> io::Result<()> 
 
     let mut room = rooms.enter("lobby");
     let mut listening = listen(number, &stream, &room);
+    stream.write_all("* you are in the lobby\n").await.0?;
     say(&room, number, format!("* {name} is here\n"));
     while let Some(line) = lines.next().await? {
         if let Some(other) = line.strip_prefix("/join ") {
@@ -62,6 +63,7 @@ async fn client(number: u64, stream: TcpStream, rooms: Rooms) -> io::Result<()> 
             room = rooms.enter(other);
             // The task for the old room ends; a line that it is writing is written whole.
             listening = listen(number, &stream, &room);
+            stream.write_all(format!("* you are in {other}\n")).await.0?;
             say(&room, number, format!("* {name} is here\n"));
         } else {
             say(&room, number, format!("{name}: {line}\n"));

@@ -1,9 +1,13 @@
-//! The examples that end by themselves are run, and say what they should.
+//! The examples that end by themselves are run, and say what they should; the servers among them are asked for something.
 
 use std::env;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 /// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
 #[global_allocator]
@@ -146,3 +150,104 @@ cancelled: true
 the server has ended";
     assert_prints("client", expected);
 }
+
+/// An example that serves until it is killed.
+struct Server {
+    process: Child,
+    /// Where it goes on to say things.
+    _stdout: BufReader<ChildStdout>,
+    /// What it says that it listens on.
+    address: String,
+}
+
+impl Server {
+    fn start(name: &str, address: &str) -> Self {
+        let mut command = Command::new(examples().join(name));
+        let mut process = command.arg(address).stdout(Stdio::piped()).spawn().expect("it can be run");
+        let mut line = String::new();
+        let mut stdout = BufReader::new(process.stdout.take().expect("piped"));
+        stdout.read_line(&mut line).expect("it says where it listens");
+        let address = line.trim_end().strip_prefix("listening on ").expect("it says where it listens").to_owned();
+        Self { process, _stdout: stdout, address }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn udp_echo() {
+    let server = Server::start("udp_echo", "127.0.0.1:0");
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.connect(&server.address).unwrap();
+    for datagram in [&b"hello"[..], b"", b"again"] {
+        client.send(datagram).unwrap();
+        let mut buf = [0; 100];
+        let count = client.recv(&mut buf).unwrap();
+        assert_eq!(&buf[..count], datagram);
+    }
+}
+
+#[test]
+fn unix_echo() {
+    let path = env::temp_dir().join(format!("quoit-unix-echo-{}.sock", std::process::id()));
+    let server = Server::start("unix_echo", path.to_str().unwrap());
+    let mut client = UnixStream::connect(&server.address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.write_all(b"hello").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut back = Vec::new();
+    client.read_to_end(&mut back).unwrap();
+    assert_eq!(back, b"hello");
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn chat() {
+    let server = Server::start("chat", "127.0.0.1:0");
+    let enter = |name: &str| {
+        let client = TcpStream::connect(&server.address).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        writeln!(&client, "{name}").unwrap();
+        client
+    };
+    let line = |reader: &mut BufReader<&TcpStream>| {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        line
+    };
+    let (ann, bob) = (enter("ann"), enter("bob"));
+    let (mut to_ann, mut to_bob) = (BufReader::new(&ann), BufReader::new(&bob));
+    // Whoever is there first hears of the other one.
+    for reader in [&mut to_ann, &mut to_bob] {
+        assert_eq!(line(reader), "your name? * you are in the lobby\n");
+    }
+    writeln!(&ann, "hello bob").unwrap();
+    let mut heard = line(&mut to_bob);
+    if heard == "* ann is here\n" {
+        heard = line(&mut to_bob);
+    }
+    assert_eq!(heard, "ann: hello bob\n");
+    // Not to who said it.
+    writeln!(&bob, "hello ann").unwrap();
+    let mut heard = line(&mut to_ann);
+    if heard == "* bob is here\n" {
+        heard = line(&mut to_ann);
+    }
+    assert_eq!(heard, "bob: hello ann\n");
+    // Other rooms hear nothing.
+    writeln!(&bob, "/join den").unwrap();
+    assert_eq!(line(&mut to_ann), "* bob goes to den\n");
+    assert_eq!(line(&mut to_bob), "* you are in den\n");
+    writeln!(&ann, "still there?").unwrap();
+    writeln!(&ann, "/join den").unwrap();
+    assert_eq!(line(&mut to_bob), "* ann is here\n");
+}
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
