@@ -85,8 +85,28 @@ impl Epoll {
 
 fn is_meant(request: &Request, sqe: &RawSqe) -> bool {
     let flags = sqe.op_flags;
-    let by_fd = flags & cancel::FD == 0 || request.sqe.fd == sqe.fd;
+    let by_fd = flags & cancel::FD == 0 || request.sqe.fd == sqe.fd && acts_on_descriptor(request.sqe.opcode);
     let by_code = flags & cancel::OP == 0 || u32::from(request.sqe.opcode) == sqe.len;
     let by_key = flags & cancel::USERDATA == 0 || request.sqe.user_data == sqe.addr;
     by_fd && by_code && by_key
+}
+
+/// Whether the number in the entry's place for a descriptor is that of the file which it acts on: it may be a directory to
+/// start from, a process, or nothing.
+fn acts_on_descriptor(code: u8) -> bool {
+    use opcode::{GetXattr, LinkTimeout, Madvise, Nop, SetXattr, Statx, Timeout, WaitId};
+    use opcode::{LinkAt, MkDirAt, OpenAt, OpenAt2, RenameAt, SymlinkAt, UnlinkAt};
+    let by_name =
+        [LinkAt::CODE, MkDirAt::CODE, OpenAt::CODE, OpenAt2::CODE, RenameAt::CODE, SymlinkAt::CODE, UnlinkAt::CODE];
+    let by_other = [
+        GetXattr::CODE,
+        LinkTimeout::CODE,
+        Madvise::CODE,
+        Nop::CODE,
+        SetXattr::CODE,
+        Statx::CODE,
+        Timeout::CODE,
+        WaitId::CODE,
+    ];
+    !by_name.contains(&code) && !by_other.contains(&code)
 }

@@ -151,6 +151,16 @@ fn cancels_answer_alike() {
             scene.push(4, opcode::AsyncCancel2::new(types::CancelBuilder::any()).build());
             (1..=4).for_each(|key| scene.until(key, 1));
         }),
+        ("a number that is no descriptor of the op", |scene| {
+            let bell = bell();
+            let late = time(scene, 999_999_999);
+            let timeout = crate::sys::sqe::RawSqe::from(&opcode::Timeout::new(late).build());
+            scene.push(1, Scene::raw(|sqe| *sqe = crate::sys::sqe::RawSqe { fd: fd(&bell).0, ..timeout }));
+            scene.turn();
+            scene.push(2, opcode::AsyncCancel2::new(types::CancelBuilder::fd(fd(&bell))).build());
+            scene.until(2, 1);
+            scene.cancel_all();
+        }),
         ("with flags that are none", |scene| {
             scene.push(1, Scene::raw(|sqe| (sqe.opcode, sqe.op_flags) = (opcode::AsyncCancel::CODE, 1 << 20)));
             scene.until(1, 1);
