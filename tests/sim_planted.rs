@@ -101,6 +101,47 @@ fn an_early_free_is_found() {
     assert!(text.contains("freed memory was written to"), "{text}");
 }
 
+/// A zero-copy send whose buffer is free with the first answer, and not with the notification.
+struct Hasty {
+    fd: RawFd,
+    buf: Box<[u8]>,
+    /// With the bug, the first answer counts as the end of the kernel's use.
+    is_planted: bool,
+}
+
+// SAFETY: it is the point of the test that the buffer is written to too early; it is not freed.
+unsafe impl Op for Hasty {
+    type Output = ();
+
+    const NAME: &'static str = "planted send";
+    const CANCEL_ON_DROP: bool = false;
+
+    unsafe fn prepare(&mut self, _: &Driver) -> Step {
+        let (fd, bytes) = (io_uring::types::Fd(self.fd), self.buf.len() as u32);
+        Step::Submit(io_uring::opcode::SendZc::new(fd, self.buf.as_ptr(), bytes).build().into())
+    }
+
+    unsafe fn step(&mut self, completion: Completion) -> Step {
+        if self.is_planted || !completion.more() {
+            self.buf.fill(0);
+        }
+        if completion.more() { Step::Pending } else { Step::Done(completion) }
+    }
+
+    unsafe fn complete(self, _: Completion) {}
+}
+
+#[test]
+fn a_zero_copy_buffer_that_changes_early_is_found() {
+    let text = found(|is_planted| async move {
+        let (client, server) = pair().await;
+        let fd = client.as_raw_fd();
+        submit(Hasty { fd, buf: vec![7; 64].into_boxed_slice(), is_planted }).await;
+        drop(server);
+    });
+    assert!(text.contains("has changed before the kernel gave it back"), "{text}");
+}
+
 /// Two receives at once on one socket: the second may have the first bytes.
 #[test]
 fn a_reordered_receive_is_found() {

@@ -110,6 +110,9 @@ impl Simulation {
     fn let_others_run(&self, main: &Core, seat: &Seat) {
         self.world.end_turn();
         loop {
+            if let Some(violation) = self.world.violation() {
+                panic!("{violation} (seed {})", self.world.seed);
+            }
             let programs: Vec<(Rc<Machine>, Rc<Program>)> = {
                 let machines = self.machines.borrow();
                 let running = |machine: &Rc<Machine>| Some((Rc::clone(machine), machine.running.borrow().clone()?));

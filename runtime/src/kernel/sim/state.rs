@@ -31,6 +31,8 @@ pub(crate) struct State {
     next_name: u64,
     pub(super) trace: Trace,
     pub(super) faults: Faults,
+    /// A promise that the program has broken; told once nothing is borrowed.
+    pub(super) violation: Option<&'static str>,
     pub(super) hosts: Vec<Host>,
     pub(super) rings: Vec<Ring>,
     pub(super) files: BTreeMap<FileId, File>,
@@ -86,6 +88,7 @@ impl State {
             next_name: 1,
             trace: Trace::new(seed),
             faults: Faults::new(),
+            violation: None,
             hosts: Vec::new(),
             rings: Vec::new(),
             files: BTreeMap::new(),

@@ -156,6 +156,11 @@ impl World {
         });
     }
 
+    /// A promise that the program has broken, if it has.
+    pub(crate) fn violation(&self) -> Option<&'static str> {
+        self.with(|state| state.violation.take())
+    }
+
     /// Whether a runtime has something to do, apart from its tasks.
     pub(crate) fn is_awake(&self, ring: RingId) -> bool {
         self.with(|state| {
