@@ -56,7 +56,7 @@ pub(crate) fn is_torn_down(fd: BorrowedFd<'_>) -> bool {
 
 /// Ends a TCP connection by a reset, with the descriptor still open.
 pub(crate) fn abort(fd: BorrowedFd<'_>) {
-    crate::sys::tcp::disconnect(fd);
+    simulated::abort(fd).unwrap_or_else(|| crate::sys::tcp::disconnect(fd));
 }
 
 /// Descriptors from outside may be non-blocking; ours are not, see [`tcp`].

@@ -116,6 +116,18 @@ pub(crate) fn shut_down_sending(fd: BorrowedFd<'_>) -> Option<io::Result<()>> {
     })
 }
 
+/// Ends a connection by a reset.
+pub(crate) fn abort(fd: BorrowedFd<'_>) -> Option<()> {
+    let aborted = asked(fd, |state, file| {
+        if let Some(Tcp::Connected(end)) = state.tcp_mut(file) {
+            let end = *end;
+            state.reset(end);
+        }
+        Ok(())
+    });
+    aborted.map(drop)
+}
+
 /// What a datagram of this socket met; told once.
 pub(crate) fn take_error(fd: BorrowedFd<'_>) -> Option<io::Result<Option<io::Error>>> {
     asked(fd, |state, file| match state.files.get_mut(&file).map(|file| &mut file.kind) {

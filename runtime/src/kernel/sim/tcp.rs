@@ -157,8 +157,7 @@ impl State {
             return Some(libc::EPIPE);
         }
         if self.rng.with_probability(reset) {
-            self.reset_peer(id);
-            self.break_end(id, libc::ECONNRESET);
+            self.reset(id);
             return self.ends.get_mut(&id)?.error.take();
         }
         None

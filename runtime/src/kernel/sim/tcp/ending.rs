@@ -8,6 +8,12 @@ use crate::kernel::sim::state::{Event, State};
 use crate::kernel::sim::tcp::{EndId, Tcp};
 
 impl State {
+    /// Breaks a connection from one of its ends.
+    pub(in crate::kernel::sim) fn reset(&mut self, id: EndId) {
+        self.reset_peer(id);
+        self.break_end(id, libc::ECONNRESET);
+    }
+
     /// What arrives for an end that is gone is answered with a reset.
     pub(super) fn reset_by_nobody(&mut self, id: EndId) {
         let Some(end) = self.ends.get(&id) else { return };
