@@ -52,7 +52,7 @@ fn sender(peer: StdSocket, seen: Arc<AtomicU64>, stop: Arc<AtomicBool>, seed: u6
 fn receives_lose_nothing(name: &str, configure: impl FnOnce(&mut Builder)) {
     arena_with(configure, |runtime| {
         let mut rng = Rng::new(0xD6A4);
-        let wanted = storm(1_000);
+        let wanted = storm(400);
         let mut fates = Fates::default();
         let (seen, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (received, sent) = run_for(runtime, PATIENCE * 20, async {
@@ -114,7 +114,7 @@ fn sends_dropped_at_random_go_out_once_in_order_or_not_at_all() {
         |_| {},
         |runtime| {
             let mut rng = Rng::new(0x5E4D5);
-            let wanted = storm(1_500);
+            let wanted = storm(1_000);
             let mut fates = Fates::default();
             let (begun, received) = run_for(&runtime, PATIENCE * 20, async {
                 let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
