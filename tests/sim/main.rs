@@ -3,6 +3,7 @@
 mod datagrams;
 mod machines;
 mod macros;
+mod pausing;
 mod storm;
 mod world;
 
