@@ -21,6 +21,7 @@
 //! | [`spawn`], [`task`] | tasks |
 //! | [`select!`], [`join!`], [`try_join!`] | several futures at once |
 //! | [`net`] | TCP, UDP, Unix sockets |
+//! | [`fs`] | names of files and directories |
 //! | [`io`] | traits for reading and writing, pipes, standard streams |
 //! | [`process`] | child processes |
 //! | [`signal`] | Ctrl-C, other signals, and a token for an orderly end |
@@ -57,6 +58,11 @@ pub mod io {
         PipeReader, PipeWriter, Ready, Split, Stderr, Stdin, Stdout, Take, copy, copy_bidirectional, pipe, stderr,
         stdin, stdout,
     };
+}
+
+/// The names of files and directories: std's functions, through the ring.
+pub mod fs {
+    pub use quoit_fs::{create_dir, hard_link, remove_dir, remove_file, rename, symlink};
 }
 
 /// Sockets that lose nothing.

@@ -10,6 +10,7 @@
 #![allow(unsafe_code, reason = "ops of many types live inline in slots of one type")]
 
 mod accept;
+mod change_names;
 mod close;
 mod connect;
 mod in_flight;
@@ -45,6 +46,7 @@ pub use crate::driver::lane::Lane;
 pub use crate::driver::{Driver, GONE, Step};
 pub use crate::kernel::{Cqe as Completion, Sqe};
 pub use crate::op::accept::{AcceptMulti, AcceptSink};
+pub use crate::op::change_names::ChangeNames;
 pub use crate::op::close::Close;
 pub use crate::op::connect::Connect;
 pub use crate::op::in_flight::{InFlight, submit, submit_to};
