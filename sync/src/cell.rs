@@ -1,4 +1,5 @@
-//! A value behind permits: what mutex and read-write lock have in common, and the crate's only unsafe code.
+//! The crate's only unsafe code: a value behind permits, which mutex and read-write lock have in common, and at the end of the file
+//! memory with two owners, which is what a oneshot channel is.
 //!
 //! The permits decide who may touch the value: one of them lets read, all of them let write. A [`Claim`] is the only way to take
 //! them, and returns them when it is dropped; [`Shared`] and [`Exclusive`] keep one and lend out the value, or the part of it that
@@ -18,17 +19,22 @@
 //! **Threads.** A value behind a lock that only lends it exclusively is in one thread at a time: `Send` will do. One that is
 //! shared is seen by several: `Sync` too. [`Cell::Access`] says which, and [`Shared`] is made for the latter only. A guard sends
 //! and shares as the reference that it lends would. The flavor for one thread is neither `Send` nor `Sync`, by its permits.
+//!
+//! **Halves.** A block is made with two [`Half`]s and there never are more. Each reads it until it is dropped; the one that is
+//! dropped first leaves a mark by an atomic exchange and never touches the block again, so the one that finds the mark is alone,
+//! and sees all that the other did. A half that is forgotten leaves no mark, and the block is leaked.
 #![allow(unsafe_code, reason = "lends `&mut T` from `&self`, as the lock allows it")]
 
-use std::cell::UnsafeCell;
+use std::cell::{RefCell, UnsafeCell};
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::ops::{Deref, DerefMut};
+use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::flavor::{Flavor, OneThread, Threads};
+use crate::flavor::{Flavor, OneThread, Threads, Word};
 use crate::local;
 use crate::mutex::Mutex;
 use crate::permits::Permits;
@@ -419,3 +425,118 @@ impl<K: Keeper, U: ?Sized + fmt::Debug> fmt::Debug for Exclusive<K, U> {
         (**self).fmt(f)
     }
 }
+
+/// One of the two owners of a value. Who goes last drops it.
+pub(crate) struct Half<T, F: Flavor> {
+    block: NonNull<Block<T, F>>,
+    owns: PhantomData<Block<T, F>>,
+}
+
+struct Block<T, F: Flavor> {
+    /// Set by the half that goes first.
+    mark: F::Word,
+    value: T,
+}
+
+// SAFETY: reads the value from any thread, and drops it in any, see Halves above.
+unsafe impl<T: Send + Sync> Send for Half<T, Threads> {}
+
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for Half<T, Threads> {}
+
+/// The value never moves with it.
+impl<T, F: Flavor> Unpin for Half<T, F> {}
+
+impl<T, F: Flavor> Half<T, F> {
+    /// Whether its memory comes from what the thread has left over.
+    const FITS: bool = size_of::<Block<T, F>>() <= size_of::<Room>() && align_of::<Block<T, F>>() <= align_of::<Room>();
+
+    /// Gives a value to two owners. It is made in its place: one that is moved there costs more than the rest.
+    #[inline]
+    pub(crate) fn pair(make: impl FnOnce() -> T) -> (Self, Self) {
+        let block = if Self::FITS {
+            let room = NonNull::from(Box::leak(Room::take())).cast::<Block<T, F>>();
+            // SAFETY: the room is ours, and the block fits in.
+            unsafe { room.write(Block { mark: F::Word::new(0), value: make() }) };
+            room
+        } else {
+            NonNull::from(Box::leak(Box::new(Block { mark: F::Word::new(0), value: make() })))
+        };
+        (Self { block, owns: PhantomData }, Self { block, owns: PhantomData })
+    }
+
+    #[inline]
+    fn block(&self) -> &Block<T, F> {
+        // SAFETY: this half is not dropped, so the block is there (Halves).
+        unsafe { self.block.as_ref() }
+    }
+}
+
+impl<T, F: Flavor> Deref for Half<T, F> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.block().value
+    }
+}
+
+impl<T, F: Flavor> Drop for Half<T, F> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.block().mark.replace(0, 1) {
+            return;
+        }
+        let block = self.block.as_ptr();
+        if Self::FITS {
+            // SAFETY: the other half is gone, so this one is alone (Halves).
+            unsafe { ptr::drop_in_place(block) };
+            // SAFETY: `pair` has leaked this box.
+            Room::put(unsafe { Box::from_raw(block.cast::<MaybeUninit<Room>>()) });
+        } else {
+            // SAFETY: likewise alone, and `pair` has leaked this box.
+            drop(unsafe { Box::from_raw(block) });
+        }
+    }
+}
+
+/// Memory for a block of moderate size. A few are left over for the next, each with the thread that freed it: a channel for one
+/// message is mostly made soon after another has gone, and the way to the allocator and back takes longer than its message.
+#[repr(align(16))]
+struct Room {
+    _bytes: [u8; 128],
+}
+
+impl Room {
+    #[inline]
+    fn take() -> Box<MaybeUninit<Self>> {
+        let spare = SPARE.try_with(|spare| spare.try_borrow_mut().ok()?.pop());
+        spare.ok().flatten().map_or_else(Box::new_uninit, |spare| spare.0)
+    }
+
+    #[inline]
+    fn put(room: Box<MaybeUninit<Self>>) {
+        let mut room = Some(room);
+        // Where the thread is about to end, or has enough, it goes back to the allocator.
+        let _gone = SPARE.try_with(|spare| {
+            let mut spare = spare.try_borrow_mut().ok()?;
+            if KEEPS && spare.len() < SPARES {
+                spare.push(Spare(room.take()?));
+            }
+            Some(())
+        });
+    }
+}
+
+/// A room that is left over.
+struct Spare(Box<MaybeUninit<Room>>);
+
+thread_local! {
+    static SPARE: RefCell<Vec<Spare>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How many rooms a thread keeps.
+const SPARES: usize = 64;
+
+/// Not in debug builds, in which the tests' allocator and the sanitizers are to see every free.
+const KEEPS: bool = !cfg!(debug_assertions);

@@ -41,6 +41,9 @@ pub trait Latch<S> {
 
 /// A number that is read and changed without a lock. Where threads share it, each access is in one order with all others.
 pub trait Word {
+    /// Of this value.
+    fn new(value: usize) -> Self;
+
     /// Reads it.
     fn load(&self) -> usize;
 
@@ -71,6 +74,7 @@ impl<S> Latch<S> for Lock<S> {
     where
         Self: 'a;
 
+    #[inline]
     fn around(state: S) -> Self {
         Self::new(state)
     }
@@ -82,6 +86,11 @@ impl<S> Latch<S> for Lock<S> {
 }
 
 impl Word for AtomicUsize {
+    #[inline]
+    fn new(value: usize) -> Self {
+        Self::new(value)
+    }
+
     #[inline]
     fn load(&self) -> usize {
         self.load(Ordering::SeqCst)
@@ -120,6 +129,7 @@ pub struct Solo<S> {
 }
 
 impl<S> Solo<S> {
+    #[inline]
     pub(crate) const fn new(state: S) -> Self {
         Self { state: RefCell::new(state), stays: PhantomData }
     }
@@ -131,6 +141,7 @@ impl<S> Latch<S> for Solo<S> {
     where
         Self: 'a;
 
+    #[inline]
     fn around(state: S) -> Self {
         Self::new(state)
     }
@@ -162,6 +173,11 @@ impl SoloWord {
 }
 
 impl Word for SoloWord {
+    #[inline]
+    fn new(value: usize) -> Self {
+        Self::new(value)
+    }
+
     #[inline]
     fn load(&self) -> usize {
         self.0.get()

@@ -12,6 +12,8 @@
 //! | every message to every receiver | [`broadcast`] |
 //! | the latest value, from many to many | [`watch`] |
 //! | only the news that something happened | [`Notify`] |
+//! | the news that something happened to what a mutex guards | [`Condvar`] |
+//! | the news that all work has ended | [`WaitGroup`] |
 //! | the request to stop, to a whole tree of tasks | [`CancellationToken`] |
 //!
 //! | to share | use |
@@ -19,8 +21,11 @@
 //! | a value, one at a time, across awaits | [`Mutex`] |
 //! | the same with many readers | [`RwLock`] |
 //! | a value that is made once, by who needs it first | [`OnceCell`] |
+//! | a value that is set once, and waited for | [`SetOnce`] |
 //! | the right to be one of so many at once | [`Semaphore`] |
 //! | a point to be reached together | [`Barrier`] |
+//!
+//! [`local`] has most of it for one thread, without atomics.
 //!
 //! Dropping a future that waits never loses a message or a wake-up: a message not yet sent goes with its future, one not yet
 //! received stays in the channel, and a wake-up meant for who is gone passes to the next. No lock is held while foreign code
@@ -113,6 +118,7 @@ mod once_cell;
 mod permits;
 mod rwlock;
 mod semaphore;
+mod set_once;
 mod shim;
 mod waiters;
 mod wake;
@@ -129,6 +135,7 @@ pub use self::rwlock::{
     RwLockReadGuard, RwLockWriteGuard,
 };
 pub use self::semaphore::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError};
+pub use self::set_once::{SetOnce, SetOnceError};
 
 /// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
 #[cfg(all(test, not(loom)))]

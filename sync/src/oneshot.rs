@@ -29,6 +29,7 @@ use std::task::{Context, Poll, Waker};
 
 use self::error::{RecvError, TryRecvError};
 use crate::block::block_on;
+use crate::cell::Half;
 use crate::flavor::{Flavor, Latch, Threads};
 use crate::wake::{WakeBatch, poll_unlocked, store_waker};
 
@@ -49,14 +50,15 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
 }
 
 /// A channel of either flavor.
+#[inline]
 pub(crate) fn make<T, F: Flavor>() -> (Sender<T, F>, Receiver<T, F>) {
-    let state = State { message: Message::Awaited, closed: false, receiver: None, sender: None };
-    let channel: Channel<T, F> = F::share(Latch::around(state));
-    (Sender { channel: Some(channel.clone()) }, Receiver { channel: Some(channel) })
+    let (sends, receives) =
+        Half::pair(|| Latch::around(State { message: Message::Awaited, closed: false, receiver: None, sender: None }));
+    (Sender { channel: Some(sends) }, Receiver { channel: Some(receives) })
 }
 
-/// What both halves keep.
-type Channel<T, F> = <F as Flavor>::Shared<<F as Flavor>::Lock<State<T>>>;
+/// What a half keeps.
+type Channel<T, F> = Half<<F as Flavor>::Lock<State<T>>, F>;
 
 /// The sending half: it is used up by [`send`](Self::send). Dropping it tells the receiver that nothing will come.
 pub struct Sender<T, F: Flavor = Threads> {
@@ -318,14 +320,13 @@ impl<T> State<T> {
     /// Takes the message, or that there will be none.
     #[inline]
     fn take(&mut self) -> Poll<Result<T, RecvError>> {
-        match mem::replace(&mut self.message, Message::Never) {
-            Message::Sent(value) => Poll::Ready(Ok(value)),
-            Message::Never => Poll::Ready(Err(RecvError(()))),
-            Message::Awaited => {
-                self.message = Message::Awaited;
-                if self.closed { Poll::Ready(Err(RecvError(()))) } else { Poll::Pending }
-            }
+        if let Message::Awaited = self.message {
+            return if self.closed { Poll::Ready(Err(RecvError(()))) } else { Poll::Pending };
         }
+        Poll::Ready(match mem::replace(&mut self.message, Message::Never) {
+            Message::Sent(value) => Ok(value),
+            Message::Never | Message::Awaited => Err(RecvError(())),
+        })
     }
 }
 

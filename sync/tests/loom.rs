@@ -257,3 +257,46 @@ fn dropped_waiter_passes_its_permit_on() {
         gives_up.join().unwrap();
     });
 }
+
+#[test]
+fn notify_permit_is_taken_once() {
+    model(|| {
+        let notify = Arc::new(Notify::new());
+        let (waking, other) = (notify.clone(), notify.clone());
+        let waker = thread::spawn(move || waking.notify_one());
+        let taker = thread::spawn(move || usize::from(poll_once(pin!(other.notified()))));
+        let mine = usize::from(poll_once(pin!(notify.notified())));
+        waker.join().unwrap();
+        let taken = mine + taker.join().unwrap();
+        let left = usize::from(poll_once(pin!(notify.notified())));
+        assert_eq!(taken + left, 1);
+    });
+}
+
+#[test]
+fn notify_one_and_notify_waiters_wake_two() {
+    model(|| {
+        let notify = Arc::new(Notify::new());
+        let (one, all) = (notify.clone(), notify.clone());
+        let (first, second) = (notify.notified(), notify.notified());
+        let threads = [thread::spawn(move || one.notify_one()), thread::spawn(move || all.notify_waiters())];
+        block_on(first);
+        block_on(second);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+#[test]
+fn notify_waiter_that_leaves_takes_the_word_with_it() {
+    model(|| {
+        let notify = Arc::new(Notify::new());
+        let other = notify.clone();
+        let leaves = thread::spawn(move || usize::from(poll_once(pin!(other.notified()))));
+        notify.notify_one();
+        let left = leaves.join().unwrap();
+        // What the one that left did not use is there, and nobody queues.
+        assert_eq!(usize::from(poll_once(pin!(notify.notified()))) + left, 1);
+        notify.notify_one();
+        assert!(poll_once(pin!(notify.notified())));
+    });
+}

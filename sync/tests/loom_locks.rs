@@ -12,7 +12,7 @@ use loom::model::Builder;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-use quoit_sync::{Barrier, Mutex, OnceCell, RwLock, Semaphore};
+use quoit_sync::{Barrier, Condvar, Mutex, OnceCell, RwLock, Semaphore, WaitGroup};
 
 /// Explores with as many preemptions as find the bugs of such code, and ends in seconds.
 fn model(run: impl Fn() + Sync + Send + 'static) {
@@ -179,5 +179,56 @@ fn once_cell_makes_one_value_though_a_maker_is_dropped() {
         let mine = *block_on(cell.get_or_init(|| async { 2 }));
         let [_, theirs] = threads.map(|thread| thread.join().unwrap());
         assert_eq!((cell.get(), theirs), (Some(&mine), mine));
+    });
+}
+
+#[test]
+fn condvar_notification_is_not_missed_between_unlocking_and_waiting() {
+    model(|| {
+        let pair = Arc::new((Mutex::new(false), Condvar::new()));
+        let other = pair.clone();
+        let notifier = thread::spawn(move || {
+            *block_on(other.0.lock()) = true;
+            other.1.notify_one();
+        });
+        assert!(*block_on(async { pair.1.wait_while(pair.0.lock().await, |set| !*set).await }));
+        notifier.join().unwrap();
+    });
+}
+
+#[test]
+fn condvar_notification_of_who_gives_up_passes_on() {
+    model(|| {
+        let pair = Arc::new((Mutex::new(0), Condvar::new()));
+        let (giving_up, other) = (pair.clone(), pair.clone());
+        let gives_up = thread::spawn(move || {
+            let mut waits = Box::pin(async { drop(giving_up.1.wait(giving_up.0.lock().await).await) });
+            let poll = waits.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            drop(waits);
+            // What reached it in its only poll it hands on itself.
+            if poll.is_ready() {
+                giving_up.1.notify_one();
+            }
+        });
+        let notifier = thread::spawn(move || {
+            *block_on(other.0.lock()) += 1;
+            other.1.notify_one();
+        });
+        let guard = block_on(async { pair.1.wait_while(pair.0.lock().await, |count| *count == 0).await });
+        assert_eq!(*guard, 1);
+        drop(guard);
+        gives_up.join().unwrap();
+        notifier.join().unwrap();
+    });
+}
+
+#[test]
+fn wait_group_sees_the_last_go() {
+    model(|| {
+        let group = WaitGroup::new();
+        let threads = [group.add(), group.add()].map(|working| thread::spawn(move || drop(working)));
+        block_on(group.wait());
+        assert_eq!(group.count(), 0);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
 }

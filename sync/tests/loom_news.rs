@@ -70,11 +70,18 @@ fn second_cancel_returns_when_all_are_cancelled() {
     model(|| {
         let token = CancellationToken::new();
         let child = token.child_token();
-        let other = token.clone();
-        let cancels = thread::spawn(move || other.cancel());
-        token.cancel();
-        assert!(child.is_cancelled());
-        cancels.join().unwrap();
+        let grandchild = child.child_token();
+        // Each has the branch to look at, and looks as soon as its own cancel has returned, be it the one that does the work or
+        // the one that finds it begun. A cancel that trusted the first flag it sees would return too early.
+        let cancel = |token: CancellationToken, below: [CancellationToken; 2]| {
+            move || {
+                token.cancel();
+                assert_eq!(below.map(|token| token.is_cancelled()), [true, true]);
+            }
+        };
+        let first = thread::spawn(cancel(token.clone(), [child.clone(), grandchild.clone()]));
+        cancel(token, [child, grandchild])();
+        first.join().unwrap();
     });
 }
 

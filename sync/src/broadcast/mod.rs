@@ -39,7 +39,7 @@ mod state;
 pub mod error;
 
 pub use self::receiver::Receiver;
-pub use self::sender::Sender;
+pub use self::sender::{Sender, WeakSender};
 
 /// Makes a channel that keeps up to `capacity` messages, rounded up to a power of two.
 ///

@@ -11,6 +11,7 @@ use crate::audience::{Audience, Visit, leave_seat, poll_seat};
 use crate::block::block_on;
 use crate::shim::{Arc, Lock};
 use crate::waiters::Key;
+use crate::wake::WakeBatch;
 
 use super::error::{RecvError, TryRecvError};
 use super::state::{Message, State, print};
@@ -55,6 +56,31 @@ impl<T> Receiver<T> {
     /// Whether it has got all messages.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether all senders are dropped. There may still be messages.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (tx, mut rx) = quoit_sync::broadcast::channel(4);
+    /// tx.send("last").expect("a receiver");
+    /// drop(tx);
+    /// assert!(rx.is_closed());
+    /// assert_eq!(rx.try_recv(), Ok("last"));
+    /// ```
+    pub fn is_closed(&self) -> bool {
+        self.sender_strong_count() == 0
+    }
+
+    /// How many senders keep the channel open.
+    pub fn sender_strong_count(&self) -> usize {
+        self.state.lock().senders
+    }
+
+    /// How many senders there are that do not keep it open.
+    pub fn sender_weak_count(&self) -> usize {
+        self.state.lock().weak_senders
     }
 
     /// Whether both receive from the same channel.
@@ -136,7 +162,9 @@ impl<T: Clone> Stream for Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         leave_seat(&*self.state, audience, &mut self.seat);
-        let left = self.state.lock().unsubscribe(self.next);
+        let mut wakes = WakeBatch::new();
+        let left = self.state.lock().unsubscribe(self.next, &mut wakes);
+        wakes.wake_all();
         drop(left);
     }
 }

@@ -1,7 +1,9 @@
 //! The sending half.
 
 use std::fmt;
+use std::future::poll_fn;
 
+use crate::audience::Visit;
 use crate::shim::{Arc, Lock};
 use crate::wake::WakeBatch;
 
@@ -95,6 +97,42 @@ impl<T> Sender<T> {
         self.len() == 0
     }
 
+    /// Completes when there is no receiver, at once if there is none. There may be one again: see [`subscribe`](Self::subscribe).
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped and called again at any time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// let (tx, rx) = quoit_sync::broadcast::channel::<u8>(4);
+    /// std::thread::spawn(move || drop(rx));
+    /// tx.closed().await;
+    /// # });
+    /// ```
+    pub async fn closed(&self) {
+        let mut visit = Visit::new(&*self.state, |state: &mut State<T>| &mut state.closing);
+        poll_fn(|context| visit.poll(context, |state| (state.receivers == 0).then_some(()))).await;
+    }
+
+    /// A sender that does not keep the channel open.
+    pub fn downgrade(&self) -> WeakSender<T> {
+        self.state.lock().weak_senders += 1;
+        WeakSender { state: self.state.clone() }
+    }
+
+    /// How many senders keep the channel open.
+    pub fn strong_count(&self) -> usize {
+        self.state.lock().senders
+    }
+
+    /// How many senders there are that do not keep it open.
+    pub fn weak_count(&self) -> usize {
+        self.state.lock().weak_senders
+    }
+
     /// Whether both send to the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.state, &other.state)
@@ -124,5 +162,62 @@ impl<T> Drop for Sender<T> {
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         print("Sender", &self.state, f)
+    }
+}
+
+/// A [`Sender`] that does not keep the channel open: it must be upgraded to send.
+///
+/// # Examples
+///
+/// ```
+/// let (tx, mut rx) = quoit_sync::broadcast::channel(4);
+/// let weak = tx.downgrade();
+/// weak.upgrade().expect("a sender is left").send(1).expect("a receiver");
+/// drop(tx);
+/// assert!(weak.upgrade().is_none());
+/// assert_eq!(rx.try_recv(), Ok(1));
+/// ```
+pub struct WeakSender<T> {
+    state: Arc<Lock<State<T>>>,
+}
+
+impl<T> WeakSender<T> {
+    /// A sender, if there is still one that keeps the channel open.
+    pub fn upgrade(&self) -> Option<Sender<T>> {
+        let mut state = self.state.lock();
+        if state.senders == 0 {
+            return None;
+        }
+        state.senders += 1;
+        Some(Sender { state: self.state.clone() })
+    }
+
+    /// How many senders keep the channel open.
+    pub fn strong_count(&self) -> usize {
+        self.state.lock().senders
+    }
+
+    /// How many senders there are that do not keep it open.
+    pub fn weak_count(&self) -> usize {
+        self.state.lock().weak_senders
+    }
+}
+
+impl<T> Clone for WeakSender<T> {
+    fn clone(&self) -> Self {
+        self.state.lock().weak_senders += 1;
+        Self { state: self.state.clone() }
+    }
+}
+
+impl<T> Drop for WeakSender<T> {
+    fn drop(&mut self) {
+        self.state.lock().weak_senders -= 1;
+    }
+}
+
+impl<T> fmt::Debug for WeakSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakSender").finish_non_exhaustive()
     }
 }

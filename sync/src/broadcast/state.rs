@@ -23,10 +23,14 @@ pub(super) struct State<T> {
     queue: VecDeque<Slot<T>>,
     /// The number of the first in the queue, or of the next if there is none.
     first: u64,
+    /// Strong ones. When it is zero it stays zero.
     pub(super) senders: usize,
+    pub(super) weak_senders: usize,
     pub(super) receivers: usize,
     /// Receivers that wait for a message, or for the last sender to go.
     pub(super) audience: Audience,
+    /// Senders that wait for the last receiver to go.
+    pub(super) closing: Audience,
 }
 
 struct Slot<T> {
@@ -38,7 +42,16 @@ struct Slot<T> {
 impl<T> State<T> {
     /// Of one sender and no receiver.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, queue: VecDeque::new(), first: 0, senders: 1, receivers: 0, audience: Audience::new() }
+        Self {
+            capacity,
+            queue: VecDeque::new(),
+            first: 0,
+            senders: 1,
+            weak_senders: 0,
+            receivers: 0,
+            audience: Audience::new(),
+            closing: Audience::new(),
+        }
     }
 
     /// How many messages somebody has yet to get.
@@ -99,8 +112,11 @@ impl<T> State<T> {
 
     /// Takes a receiver away, and returns the messages that only it had yet to get.
     #[must_use = "messages are dropped without the lock"]
-    pub(super) fn unsubscribe(&mut self, next: u64) -> Vec<Message<T>> {
+    pub(super) fn unsubscribe(&mut self, next: u64, wakes: &mut WakeBatch) -> Vec<Message<T>> {
         self.receivers -= 1;
+        if self.receivers == 0 {
+            self.closing.call(wakes);
+        }
         let index = usize::try_from(next.saturating_sub(self.first)).expect("an index into the queue");
         self.queue.iter_mut().skip(index).for_each(|slot| slot.awaited_by -= 1);
         let done = self.queue.iter().take_while(|slot| slot.awaited_by == 0).count();

@@ -313,6 +313,32 @@ impl Semaphore {
         Ok(OwnedSemaphorePermit::new(self, count))
     }
 
+    /// Waits in a plain thread, as [`blocking_acquire`](Self::blocking_acquire), for one permit that keeps the semaphore alive.
+    ///
+    /// # Errors
+    ///
+    /// If the semaphore is closed, now or while it waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = std::sync::Arc::new(quoit_sync::Semaphore::new(1));
+    /// let permit = semaphore.blocking_acquire_owned().expect("nobody closes it");
+    /// assert_eq!(permit.semaphore().available_permits(), 0);
+    /// ```
+    pub fn blocking_acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, AcquireError> {
+        block_on(self.acquire_owned())
+    }
+
+    /// The same for `n` permits at once.
+    ///
+    /// # Errors
+    ///
+    /// If the semaphore is closed, now or while it waits.
+    pub fn blocking_acquire_many_owned(self: Arc<Self>, n: u32) -> Result<OwnedSemaphorePermit, AcquireError> {
+        block_on(self.acquire_many_owned(n))
+    }
+
     /// Takes a permit that keeps the semaphore alive, if there is one.
     ///
     /// # Errors
