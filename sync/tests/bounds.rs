@@ -8,7 +8,11 @@ use std::rc::Rc;
 use futures_core::Stream;
 
 use quoit_sync::mpsc::error::{SendError, TryRecvError, TrySendError};
-use quoit_sync::{Notified, Notify, mpsc, oneshot};
+use quoit_sync::{
+    Condvar, MappedMutexGuard, Mutex, MutexGuard, Notified, Notify, OwnedMappedMutexGuard, OwnedMutexGuard,
+    OwnedNotified, OwnedRwLockMappedWriteGuard, OwnedRwLockReadGuard, RwLock, RwLockMappedWriteGuard, RwLockReadGuard,
+    RwLockWriteGuard, SetOnce, WaitGroup, WaitGuard, broadcast, local, mpsc, oneshot,
+};
 
 /// Sees writes into freed memory, the kernel's as well; looks for the last time when the process exits.
 #[global_allocator]
@@ -38,6 +42,87 @@ fn halves_are_send_and_sync_if_the_message_is_send() {
     send_sync::<mpsc::UnboundedReceiver<OnlySend>>();
     send_sync::<Notify>();
     send_sync::<Notified<'_>>();
+}
+
+/// Whether a type is `Send`, and whether it is `Sync`: an inherent constant hides the trait's where its bound holds.
+macro_rules! crosses {
+    ($type:ty) => {{
+        #[allow(dead_code, reason = "used where the bound does not hold")]
+        trait No {
+            const SEND: bool = false;
+            const SYNC: bool = false;
+        }
+        impl<T: ?Sized> No for T {}
+        struct IsSend<T: ?Sized>(std::marker::PhantomData<T>);
+        struct IsSync<T: ?Sized>(std::marker::PhantomData<T>);
+        #[allow(dead_code, reason = "used where the bound holds")]
+        impl<T: ?Sized + Send> IsSend<T> {
+            const SEND: bool = true;
+        }
+        #[allow(dead_code, reason = "used where the bound holds")]
+        impl<T: ?Sized + Sync> IsSync<T> {
+            const SYNC: bool = true;
+        }
+        (<IsSend<$type>>::SEND, <IsSync<$type>>::SYNC)
+    }};
+}
+
+#[test]
+fn local_things_stay_on_their_thread() {
+    assert_eq!(crosses!(u8), (true, true), "the table can tell");
+    assert_eq!(crosses!(OnlySend), (true, false));
+    assert_eq!(crosses!(local::oneshot::Sender<u8>), (false, false));
+    assert_eq!(crosses!(local::oneshot::Receiver<u8>), (false, false));
+    assert_eq!(crosses!(local::mpsc::Sender<u8>), (false, false));
+    assert_eq!(crosses!(local::mpsc::WeakSender<u8>), (false, false));
+    assert_eq!(crosses!(local::mpsc::Receiver<u8>), (false, false));
+    assert_eq!(crosses!(local::mpsc::UnboundedSender<u8>), (false, false));
+    assert_eq!(crosses!(local::mpsc::UnboundedReceiver<u8>), (false, false));
+    assert_eq!(crosses!(local::mpsc::Permit<'_, u8>), (false, false));
+    assert_eq!(crosses!(local::mpsc::OwnedPermit<u8>), (false, false));
+    assert_eq!(crosses!(local::Mutex<u8>), (false, false));
+    assert_eq!(crosses!(local::MutexGuard<'_, u8>), (false, false));
+    assert_eq!(crosses!(local::OwnedMutexGuard<u8>), (false, false));
+    assert_eq!(crosses!(local::RwLock<u8>), (false, false));
+    assert_eq!(crosses!(local::RwLockReadGuard<'_, u8>), (false, false));
+    assert_eq!(crosses!(local::RwLockWriteGuard<'_, u8>), (false, false));
+    assert_eq!(crosses!(local::Semaphore), (false, false));
+    assert_eq!(crosses!(local::SemaphorePermit<'_>), (false, false));
+    assert_eq!(crosses!(local::OwnedSemaphorePermit), (false, false));
+    assert_eq!(crosses!(local::Notify), (false, false));
+    assert_eq!(crosses!(local::Notified<'_>), (false, false));
+    assert_eq!(crosses!(local::Event), (false, false));
+    assert_eq!(crosses!(local::WaitGroup), (false, false));
+    assert_eq!(crosses!(local::WaitGuard), (false, false));
+}
+
+#[test]
+fn what_threads_share_crosses_them_as_its_value_may() {
+    assert_eq!(crosses!(Mutex<OnlySend>), (true, true));
+    assert_eq!(crosses!(Mutex<Rc<u8>>), (false, false));
+    assert_eq!(crosses!(MutexGuard<'_, OnlySend>), (true, false));
+    assert_eq!(crosses!(MutexGuard<'_, u8>), (true, true));
+    assert_eq!(crosses!(MappedMutexGuard<'_, Rc<u8>>), (false, false));
+    assert_eq!(crosses!(MappedMutexGuard<'_, OnlySend>), (true, false));
+    assert_eq!(crosses!(OwnedMutexGuard<OnlySend>), (true, false));
+    assert_eq!(crosses!(OwnedMappedMutexGuard<Rc<u8>, u8>), (false, false));
+    assert_eq!(crosses!(RwLock<OnlySend>), (true, false));
+    assert_eq!(crosses!(RwLock<u8>), (true, true));
+    assert_eq!(crosses!(RwLockReadGuard<'_, OnlySend>), (false, false));
+    assert_eq!(crosses!(RwLockReadGuard<'_, u8>), (true, true));
+    assert_eq!(crosses!(RwLockWriteGuard<'_, OnlySend>), (false, false));
+    assert_eq!(crosses!(RwLockMappedWriteGuard<'_, Rc<u8>>), (false, false));
+    assert_eq!(crosses!(OwnedRwLockReadGuard<OnlySend, u8>), (false, false));
+    assert_eq!(crosses!(OwnedRwLockMappedWriteGuard<u8>), (true, true));
+    assert_eq!(crosses!(oneshot::Sender<Rc<u8>>), (false, false));
+    assert_eq!(crosses!(mpsc::Sender<Rc<u8>>), (false, false));
+    assert_eq!(crosses!(mpsc::PermitIterator<'_, OnlySend>), (true, true));
+    assert_eq!(crosses!(broadcast::WeakSender<OnlySend>), (true, true));
+    assert_eq!(crosses!(SetOnce<OnlySend>), (true, false));
+    assert_eq!(crosses!(OwnedNotified), (true, true));
+    assert_eq!(crosses!(Condvar), (true, true));
+    assert_eq!(crosses!(WaitGroup), (true, true));
+    assert_eq!(crosses!(WaitGuard), (true, true));
 }
 
 #[test]
