@@ -31,7 +31,7 @@ use self::error::{RecvError, TryRecvError};
 use crate::block::block_on;
 use crate::cell::Half;
 use crate::flavor::{Flavor, Latch, Threads};
-use crate::wake::{WakeBatch, poll_unlocked, store_waker};
+use crate::wake::{WakeBatch, poll_unlocked, store_waker, wake};
 
 /// Makes a channel for one message.
 ///
@@ -142,19 +142,21 @@ impl<T, F: Flavor> Sender<T, F> {
 impl<T, F: Flavor> Drop for Sender<T, F> {
     #[inline]
     fn drop(&mut self) {
-        let Some(channel) = self.channel.take() else { return };
-        let (receiver, sender);
-        {
-            let mut state = channel.lock();
-            state.message = Message::Never;
-            receiver = state.receiver.take();
-            sender = state.sender.take();
-        }
-        drop(sender);
-        if let Some(waker) = receiver {
-            waker.wake();
+        // Mostly it has sent, and nothing is left to do.
+        if let Some(channel) = self.channel.take() {
+            abandon_receiver(&*channel);
         }
     }
+}
+
+/// Tells the receiver that nothing will come.
+fn abandon_receiver<T>(channel: &impl Latch<State<T>>) {
+    let mut state = channel.lock();
+    state.message = Message::Never;
+    let (receiver, sender) = (state.receiver.take(), state.sender.take());
+    drop(state);
+    drop(sender);
+    wake(receiver);
 }
 
 impl<T, F: Flavor> fmt::Debug for Sender<T, F> {
@@ -273,18 +275,25 @@ impl<T, F: Flavor> Future for Receiver<T, F> {
 impl<T, F: Flavor> Drop for Receiver<T, F> {
     #[inline]
     fn drop(&mut self) {
-        let Some(channel) = self.channel.take() else { return };
-        let mut wakes = WakeBatch::new();
-        let mut state = channel.lock();
-        state.closed = true;
-        wakes.take_from(&mut state.sender);
-        // A message that nobody will take is dropped now, not when the sender goes.
-        let message = mem::replace(&mut state.message, Message::Never);
-        let receiver = state.receiver.take();
-        drop(state);
-        wakes.wake_all();
-        drop((message, receiver));
+        // Mostly it was told the message, and nothing is left to do.
+        if let Some(channel) = self.channel.take() {
+            abandon_sender(&*channel);
+        }
     }
+}
+
+/// Tells the sender that nobody will receive.
+fn abandon_sender<T>(channel: &impl Latch<State<T>>) {
+    let mut wakes = WakeBatch::new();
+    let mut state = channel.lock();
+    state.closed = true;
+    wakes.take_from(&mut state.sender);
+    // A message that nobody will take is dropped now, not when the sender goes.
+    let message = mem::replace(&mut state.message, Message::Never);
+    let receiver = state.receiver.take();
+    drop(state);
+    wakes.wake_all();
+    drop((message, receiver));
 }
 
 impl<T, F: Flavor> fmt::Debug for Receiver<T, F> {
