@@ -131,12 +131,15 @@ fn ctrl_c_is_heard_and_does_not_end_the_process() {
 
 #[test]
 fn signals_without_handlers_are_refused() {
-    let alone = alone();
-    for number in [libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV, libc::SIGILL, libc::SIGFPE, 0, -1, 1000] {
-        let error = signal(SignalKind::from_raw(number)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{number}");
-    }
-    alone.end();
+    // The other tests of this binary start processes meanwhile, with pipes.
+    in_a_process_of_its_own("signals_without_handlers_are_refused", || {
+        let alone = alone();
+        for number in [libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV, libc::SIGILL, libc::SIGFPE, 0, -1, 1000] {
+            let error = signal(SignalKind::from_raw(number)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{number}");
+        }
+        alone.end();
+    });
 }
 
 #[test]

@@ -9,7 +9,7 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::process;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,7 +45,7 @@ pub(crate) fn first_and_last(signals: &[i32], told: OwnedFd) -> io::Result<()> {
     static IS_FIRST: AtomicBool = AtomicBool::new(true);
     let owner = process::id();
     // The descriptor stays open as long as the process: the handlers are never taken out.
-    let told = Box::leak(Box::new(told)).as_raw_fd();
+    let told = told.into_raw_fd();
     for signal in signals.iter().copied() {
         let handler = move || {
             // SAFETY: takes nothing.

@@ -130,7 +130,7 @@ fn a_read_asks_for_no_more_than_its_buffer_takes() {
 }
 
 #[test]
-fn a_dropped_write_all_that_has_begun_is_finished_whole_and_one_that_waits_leaves_no_trace() {
+fn dropped_and_forgotten_writes_are_finished_whole_if_they_have_begun_and_leave_no_trace_if_dropped_before() {
     let alone = alone();
     let runtime = runtime();
     runtime.block_on(async {
