@@ -43,8 +43,10 @@ fn message(id: u32, len: usize) -> Vec<u8> {
 }
 
 async fn any_write_all(stream: &TcpStream, kind: u64, bytes: Vec<u8>) {
-    if kind == 0 {
+    if kind.is_multiple_of(2) {
         stream.write_all(bytes).await.0.expect("the peer reads");
+    } else if kind == 1 {
+        stream.write_all_zc(bytes).await.0.expect("the peer reads");
     } else {
         let (first, second) = bytes.split_at(bytes.len() / 3);
         stream.write_all_vectored(vec![first.to_vec(), Vec::new(), second.to_vec()]).await.0.expect("the peer reads");
@@ -147,7 +149,7 @@ impl WriteStorm {
     fn make<'a>(&mut self, stream: &'a TcpStream, rng: &mut Rng) -> Writing<'a> {
         let id = self.musts.len() as u32;
         let most = if rng.below(40) == 0 { MOST_BYTES } else { 1_500 };
-        let future = Box::pin(any_write_all(stream, rng.below(2), message(id, rng.below(most) as usize)));
+        let future = Box::pin(any_write_all(stream, rng.below(8), message(id, rng.below(most) as usize)));
         self.musts.push(Must::NotAppear);
         Writing { id, future, begun: None }
     }

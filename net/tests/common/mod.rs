@@ -166,6 +166,11 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// The bytes from a place on.
+    pub(crate) fn starting_at(at: u64) -> Self {
+        Self { at }
+    }
+
     pub(crate) fn at(&self) -> u64 {
         self.at
     }
