@@ -7,7 +7,7 @@ pub use quoit_macros::select;
 pub use quoit_runtime::random::below as random_below;
 pub use quoit_runtime::task::poll_budget;
 
-use crate::{Runtime, Workers, sim};
+use crate::{KernelKind, Runtime, Workers, sim};
 
 /// Runs a program. Where the kernel refuses a ring, the diagnosis goes to standard error, and the exit code is 1.
 pub fn main<F: Future>(future: F) -> F::Output {
@@ -60,10 +60,13 @@ pub struct TestOptions {
 ///
 /// As the test does; where the kernel refuses a ring; and where the runtime could not be shut down cleanly.
 pub fn test<F: Future>(options: TestOptions, body: impl Fn() -> F) -> F::Output {
-    let TestOptions { kernel: None | Some("uring"), seed: None, seeds: None } = options else {
-        unreachable!("the macro refuses what this version does not know: {options:?}")
+    let kernel = match options {
+        TestOptions { kernel: None, seed: None, seeds: None } => KernelKind::Auto,
+        TestOptions { kernel: Some("uring"), seed: None, seeds: None } => KernelKind::IoUring,
+        TestOptions { kernel: Some("epoll"), seed: None, seeds: None } => KernelKind::Epoll,
+        _ => unreachable!("the macro refuses what makes no sense: {options:?}"),
     };
-    match Runtime::new() {
+    match Runtime::builder().kernel(kernel).build() {
         Ok(runtime) => runtime.block_on(body()),
         Err(error) => panic!("no runtime: {error}"),
     }

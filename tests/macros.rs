@@ -72,3 +72,11 @@ async fn a_test_may_have_several_threads() {
     let there = workers.spawn_on(1, || async { std::thread::current().id() }).await.expect("no panic");
     assert_ne!(there, std::thread::current().id());
 }
+
+#[quoit::test(kernel = "epoll")]
+async fn a_test_may_name_the_emulated_ring() -> io::Result<()> {
+    let listener = quoit::net::TcpListener::bind("127.0.0.1:0").await?;
+    let client = quoit::net::TcpStream::connect(listener.local_addr()?).await?;
+    assert_eq!(listener.accept().await?.1, client.local_addr()?);
+    Ok(())
+}

@@ -23,7 +23,7 @@ use proc_macro::TokenStream;
 /// | Option | Value | Meaning |
 /// |---|---|---|
 /// | `threads` | an integer or an expression of type `usize` | How many threads run a runtime each; the body runs on the first. `quoit::Workers::current()` names the set. |
-/// | `kernel` | `"uring"` or `"epoll"` | What the runtime drives. Today only `"uring"` is supported. |
+/// | `kernel` | `"uring"` | What the runtime drives. A program had better leave it to the environment: `QUOIT_KERNEL=epoll`. |
 /// | `crate` | a path in quotes | Where quoit is found if it is not `::quoit`, for example `"::my::quoit"`. |
 ///
 /// # Errors
@@ -65,7 +65,7 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | Option | Value | Meaning |
 /// |---|---|---|
 /// | `threads` | an integer or an expression of type `usize` | How many threads run a runtime each; the body runs on the first. `quoit::Workers::current()` names the set. |
-/// | `kernel` | `"uring"`, `"epoll"` or `"sim"` | What the runtime drives. Today `"uring"` and `"sim"` are supported. |
+/// | `kernel` | `"uring"`, `"epoll"` or `"sim"` | What the runtime drives. |
 /// | `seed` | an integer | With `kernel = "sim"`: the seed of the world; 0 unless it is given. |
 /// | `seeds` | an integer | With `kernel = "sim"`: how many worlds to run the body in, by the seeds from 0 on. A failure names its seed, and the command that repeats it; `QUOIT_SEED` runs one seed alone. |
 /// | `crate` | a path in quotes | Where quoit is found if it is not `::quoit`, for example `"::my::quoit"`. |
