@@ -12,6 +12,7 @@ use std::thread;
 
 use crate::fd::SharedFd;
 use crate::io::reading::Reading;
+use crate::kernel::file;
 use crate::sys;
 use crate::sys::signal::Handler;
 
@@ -113,7 +114,7 @@ impl From<SignalKind> for c_int {
 ///
 /// # Errors
 ///
-/// `InvalidInput` for a signal that no handler can have (`SIGKILL`, `SIGSTOP`) or should (`SIGSEGV` and its kind); `EMFILE`.
+/// `InvalidInput` for a signal that no handler can have (`SIGKILL`, `SIGSTOP`) or should (`SIGSEGV` and its kind); `EMFILE`; `Unsupported` on a simulated machine.
 ///
 /// # Examples
 ///
@@ -131,6 +132,7 @@ impl From<SignalKind> for c_int {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn signal(kind: SignalKind) -> io::Result<Signal> {
+    file::real_world_only("signals")?;
     let event = sys::event::event()?;
     let handler = sys::signal::count(kind.0, event.try_clone()?)?;
     Ok(Signal { kind, reading: Reading::new(SharedFd::new(event)), _handler: handler })

@@ -71,8 +71,9 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// Those of duplicating it, such as `EMFILE`.
+    /// Those of duplicating it, such as `EMFILE`; `Unsupported` on a simulated machine.
     pub fn new(inner: T) -> io::Result<Self> {
+        file::real_world_only("descriptors but those of its own sockets and files")?;
         let fd = SharedFd::new(file::duplicate(inner.as_fd())?);
         let (reading, writing) = (Reading::new(fd.clone()), Writing::new(fd.clone()));
         Ok(Self { inner, sides: Sides { fd, reading, writing } })

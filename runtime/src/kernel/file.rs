@@ -16,6 +16,15 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((reader.into(), writer.into()))
 }
 
+/// What only the real world has, and no simulated machine could wait for.
+///
+/// # Errors
+///
+/// `Unsupported`, where the current runtime is simulated.
+pub(crate) fn real_world_only(what: &str) -> io::Result<()> {
+    simulated::refuse(what)
+}
+
 /// Another descriptor of the same open file, with the same modes: nothing is changed for those who share it.
 pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     fd.try_clone_to_owned()

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::process::{self, ExitStatus, Output, Stdio};
 
+use crate::kernel::file;
 use crate::process::child::Child;
 
 /// A program to run, with its arguments, its environment and its standard streams: std's builder.
@@ -107,13 +108,14 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// Those of std, such as `NotFound`.
+    /// Those of std, such as `NotFound`; `Unsupported` on a simulated machine.
     ///
     /// # Kernel
     ///
     /// Starting a process blocks the thread until the child has executed its program, or told why it could not: half a
     /// millisecond or so.
     pub fn spawn(&mut self) -> io::Result<Child> {
+        file::real_world_only("child processes")?;
         Ok(Child::new(self.std.spawn()?, self.kill_on_drop))
     }
 
