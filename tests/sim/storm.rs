@@ -52,7 +52,12 @@ async fn send(stream: &TcpStream, id: u64, rng: &mut Rng) -> Vec<u32> {
     let mut sent = Vec::new();
     for number in 0..rng.below(12) as u32 {
         let length = if rng.below(4) == 0 { rng.below(20_000) } else { rng.below(600) };
-        match maybe(rng, stream.write_all(frame(id, number, length as usize))).await {
+        let frame = frame(id, number, length as usize);
+        let written = match rng.below(4) {
+            0 => maybe(rng, stream.write_all_zc(frame)).await,
+            _ => maybe(rng, stream.write_all(frame)).await,
+        };
+        match written {
             Some((Ok(()), _)) => sent.push(number),
             Some((Err(_), _)) => break,
             None => {}
