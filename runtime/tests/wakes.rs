@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Poll, Waker};
 
 use quoit_runtime::{spawn, task};
@@ -78,14 +78,17 @@ fn two_runtimes_that_flood_each_other_with_wakes_both_see_the_last() {
     const WAKES: u64 = if cfg!(debug_assertions) { 50_000 } else { 1_000_000 };
     let alone = alone();
     let bells: [Arc<Bell>; 2] = Default::default();
+    let barrier = Arc::new(Barrier::new(2));
     let flood = |own: usize| {
-        let bells = bells.clone();
+        let (bells, barrier) = (bells.clone(), Arc::clone(&barrier));
         move || async move {
-            // The waker is there before the other rings, or the other's first look finds the count.
             let listening = spawn({
                 let own = Arc::clone(&bells[own]);
                 async move { own.wait_for(WAKES).await }
             });
+            // Both listen before either begins.
+            task::yield_now().await;
+            barrier.wait();
             for wake in 0..WAKES {
                 bells[1 - own].raise();
                 if wake % 100 == 0 {
