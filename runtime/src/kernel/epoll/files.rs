@@ -29,7 +29,7 @@ struct File {
     known: bool,
     /// Somebody has been waiting ever since it was registered: epoll knows this very file.
     live: bool,
-    /// An event of this registration has told the end of the stream, or an error.
+    /// An event of this registration has told the end of the stream, an error, or urgent bytes.
     ended: bool,
     /// What it is registered for.
     interest: u32,
@@ -198,5 +198,5 @@ fn token(fd: RawFd, generation: u32) -> u64 {
 
 /// What every descriptor is watched for: by edges, and for its end.
 const ALWAYS: u32 = (libc::EPOLLET | libc::EPOLLRDHUP) as u32;
-/// Events behind which a short receive may hide the end.
-const ENDS: u32 = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
+/// Events behind which a short receive may hide more: the end, or bytes behind an urgent one, where a call ends, too.
+const ENDS: u32 = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR | libc::EPOLLPRI) as u32;

@@ -32,6 +32,8 @@ pub(super) struct Request {
     pub(super) order: u64,
     /// Its socket is a stream of bytes; none until it had to be known.
     pub(super) is_stream: Option<bool>,
+    /// Its socket is one of TCP; none until it had to be known.
+    pub(super) is_tcp: Option<bool>,
     /// Its listener may have other users, who could take a connection away between the look and the call.
     pub(super) is_shared: bool,
     /// It was to be cancelled when it could not be: no more of it is to begin.
@@ -86,6 +88,7 @@ impl Request {
             place: Place::Running,
             order,
             is_stream: None,
+            is_tcp: None,
             is_shared: false,
             stopping: false,
             is_connecting: false,

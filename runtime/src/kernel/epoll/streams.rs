@@ -153,7 +153,9 @@ impl Epoll {
             return Ok(Piece { result: 0, flags: 0, is_short: true, is_empty: true });
         }
         self.groups.pick(sqe.buf_group);
-        let flags = picked | self.more_waits(request, count >= room);
+        // Unix streams also end a call where descriptors came along, wanted or not.
+        let may_have_more = count >= room || !self.is_tcp(request);
+        let flags = picked | self.more_waits(request, may_have_more);
         Ok(Piece { result: count, flags, is_short: count < room, is_empty: false })
     }
 
@@ -161,6 +163,12 @@ impl Epoll {
     fn more_waits(&mut self, request: &mut Request, may_have_more: bool) -> u32 {
         let more = may_have_more && self.is_stream(request) && calls::bytes_waiting(request.fd) > 0;
         if more { abi::cqe::SOCK_NONEMPTY } else { 0 }
+    }
+
+    fn is_tcp(&mut self, request: &mut Request) -> bool {
+        *request
+            .is_tcp
+            .get_or_insert_with(|| calls::socket_option(request.fd, libc::SO_PROTOCOL) == Ok(libc::IPPROTO_TCP))
     }
 
     fn is_stream(&mut self, request: &mut Request) -> bool {

@@ -270,6 +270,39 @@ fn multishot_receives_answer_alike() {
             scene.push(5, entry(0));
             scene.until(5, 1);
         }),
+        ("bytes behind an urgent one", |scene| {
+            let (ours, mut peer) = tcp();
+            scene.provide(8, 64);
+            scene.push(1, opcode::RecvMulti::new(fd(&ours), 0).build());
+            scene.turn();
+            peer.write_all(b"before").unwrap();
+            socket2::SockRef::from(&peer).send_out_of_band(b"!").unwrap();
+            peer.write_all(b"behind").unwrap();
+            let received = |scene: &Scene| scene.total(1);
+            while received(scene) < 12 {
+                let count = scene.count(1);
+                scene.until(1, count + 1);
+            }
+            // How they are cut is chance.
+            let received = received(scene);
+            scene.leave_out(1);
+            scene.note(9, received);
+            scene.cancel_all();
+            scene.leave_out(1);
+            scene.leave_out_bytes(1);
+        }),
+        ("bytes behind descriptors that nobody wants", |scene| {
+            let (ours, mut peer) = pair();
+            scene.provide(8, 64);
+            send_with_descriptor(&peer, b"one");
+            peer.write_all(b"another").unwrap();
+            scene.push(1, opcode::RecvMulti::new(fd(&ours), 0).build());
+            scene.until(1, 2);
+            send_with_descriptor(&peer, b"one");
+            peer.write_all(b"another").unwrap();
+            scene.until(1, 4);
+            scene.cancel_all();
+        }),
         ("datagrams, one of them empty", |scene| {
             let (ours, peer) = udp();
             scene.provide(8, 16);
@@ -283,6 +316,19 @@ fn multishot_receives_answer_alike() {
         }),
     ];
     compare(scenarios);
+}
+
+/// Sends bytes, and a descriptor along with them.
+fn send_with_descriptor(to: &UnixStream, bytes: &[u8]) {
+    // A header of 16 bytes (length, level, type), and a number.
+    let mut control = [0_u64; 3];
+    control[0] = 20;
+    control[1] = libc::SOL_SOCKET as u64 | (libc::SCM_RIGHTS as u64) << 32;
+    control[2] = to.as_raw_fd() as u64;
+    let control: Vec<u8> = control.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let parts = [std::io::IoSlice::new(bytes)];
+    let message = socket2::MsgHdr::new().with_buffers(&parts).with_control(&control);
+    assert_eq!(socket2::SockRef::from(to).sendmsg(&message, 0).unwrap(), bytes.len());
 }
 
 /// Where the port is in the buffer of a multishot `recvmsg`.

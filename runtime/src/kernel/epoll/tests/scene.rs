@@ -227,6 +227,16 @@ impl Scene {
         self.seen.entry(cqe.user_data).or_default().push((result, flags));
     }
 
+    /// The sum of the results of `key`.
+    pub(super) fn total(&self, key: u64) -> i32 {
+        self.seen.get(&key).map_or(0, |seen| seen.iter().map(|(result, _)| result).sum())
+    }
+
+    /// Leaves the content of the buffers of a key out of the comparison.
+    pub(super) fn leave_out_bytes(&mut self, key: u64) {
+        self.seen.remove(&(key + BYTES));
+    }
+
     /// Leaves a key out of the comparison.
     pub(super) fn leave_out(&mut self, key: u64) {
         self.seen.remove(&key);
