@@ -7,11 +7,11 @@ pub use quoit_macros::select;
 pub use quoit_runtime::random::below as random_below;
 pub use quoit_runtime::task::poll_budget;
 
-use crate::{KernelKind, Runtime, Workers, sim};
+use crate::{Builder, KernelKind, Runtime, Workers, sim};
 
 /// Runs a program. Where the kernel refuses a ring, the diagnosis goes to standard error, and the exit code is 1.
-pub fn main<F: Future>(future: F) -> F::Output {
-    match Runtime::new() {
+pub fn main<F: Future>(kernel: Option<&'static str>, future: F) -> F::Output {
+    match settings(kernel).build() {
         Ok(runtime) => runtime.block_on(future),
         Err(error) => {
             eprintln!("quoit: {error}");
@@ -21,8 +21,8 @@ pub fn main<F: Future>(future: F) -> F::Output {
 }
 
 /// As [`main`], on the first of a set of threads.
-pub fn main_on_threads<F: Future>(threads: usize, future: F) -> F::Output {
-    match Workers::builder().threads(threads).block_on(future) {
+pub fn main_on_threads<F: Future>(threads: usize, kernel: Option<&'static str>, future: F) -> F::Output {
+    match Workers::builder().threads(threads).runtime(&settings(kernel)).block_on(future) {
         Ok(output) => output,
         Err(error) => {
             eprintln!("quoit: {error}");
@@ -36,8 +36,8 @@ pub fn main_on_threads<F: Future>(threads: usize, future: F) -> F::Output {
 /// # Panics
 ///
 /// As the test does; and where the kernel refuses a ring.
-pub fn test_on_threads<F: Future>(threads: usize, body: F) -> F::Output {
-    match Workers::builder().threads(threads).block_on(body) {
+pub fn test_on_threads<F: Future>(threads: usize, kernel: Option<&'static str>, body: F) -> F::Output {
+    match Workers::builder().threads(threads).runtime(&settings(kernel)).block_on(body) {
         Ok(output) => output,
         Err(error) => panic!("no runtime: {error}"),
     }
@@ -60,13 +60,8 @@ pub struct TestOptions {
 ///
 /// As the test does; where the kernel refuses a ring; and where the runtime could not be shut down cleanly.
 pub fn test<F: Future>(options: TestOptions, body: impl Fn() -> F) -> F::Output {
-    let kernel = match options {
-        TestOptions { kernel: None, seed: None, seeds: None } => KernelKind::Auto,
-        TestOptions { kernel: Some("uring"), seed: None, seeds: None } => KernelKind::IoUring,
-        TestOptions { kernel: Some("epoll"), seed: None, seeds: None } => KernelKind::Epoll,
-        _ => unreachable!("the macro refuses what makes no sense: {options:?}"),
-    };
-    match Runtime::builder().kernel(kernel).build() {
+    debug_assert!(options.seed.is_none() && options.seeds.is_none(), "seeds are for `simulate`: {options:?}");
+    match settings(options.kernel).build() {
         Ok(runtime) => runtime.block_on(body()),
         Err(error) => panic!("no runtime: {error}"),
     }
@@ -86,4 +81,17 @@ pub fn simulate<F: Future<Output: Termination>>(options: TestOptions, body: impl
         Some(count) => sim::check(0..count, run),
         None => sim::run(options.seed.unwrap_or_default(), run()),
     }
+}
+
+/// The settings of a runtime on the kernel of this name.
+fn settings(kernel: Option<&'static str>) -> Builder {
+    let kernel = match kernel {
+        None => KernelKind::Auto,
+        Some("uring") => KernelKind::IoUring,
+        Some("epoll") => KernelKind::Epoll,
+        Some(name) => unreachable!("the macro hands on no kernel of the name {name}"),
+    };
+    let mut settings = Runtime::builder();
+    settings.kernel(kernel);
+    settings
 }

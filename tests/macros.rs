@@ -80,3 +80,17 @@ async fn a_test_may_name_the_emulated_ring() -> io::Result<()> {
     assert_eq!(listener.accept().await?.1, client.local_addr()?);
     Ok(())
 }
+
+#[quoit::main(kernel = "epoll", threads = 2)]
+async fn program_on_emulated_rings() -> io::Result<usize> {
+    let mut polls = 0;
+    for task in quoit::Workers::current().expect("a set").broadcast(|_| async { quoit::metrics().polls }) {
+        polls += usize::from(task.await? > 0);
+    }
+    Ok(polls)
+}
+
+#[test]
+fn main_may_name_the_emulated_ring_for_all_of_its_threads() {
+    assert_eq!(program_on_emulated_rings().expect("no error"), 2);
+}

@@ -6,7 +6,7 @@
 //! #[doc = ".."]                                 // the user's attributes and visibility go outside
 //! pub fn serve() -> io::Result<()> {
 //!     async fn serve() -> io::Result<()> { .. } // the user's tokens, with their spans
-//!     ::quoit::__private::main(serve())
+//!     ::quoit::__private::main(None, serve())
 //! }
 //! ```
 //!
@@ -80,20 +80,21 @@ fn placeholder(function: &Function) -> TokenStream {
 
 fn call_main(quoit: &Path, function: &Function, options: &Options) -> TokenStream {
     let name = &function.signature.ident;
+    let kernel = kernel(options);
     match &options.threads {
-        Some(threads) => quote!(#quoit::__private::main_on_threads(#threads, #name())),
-        None => quote!(#quoit::__private::main(#name())),
+        Some(threads) => quote!(#quoit::__private::main_on_threads(#threads, #kernel, #name())),
+        None => quote!(#quoit::__private::main(#kernel, #name())),
     }
 }
 
 fn call_test(quoit: &Path, function: &Function, options: &Options) -> TokenStream {
     let name = &function.signature.ident;
     let run = if options.is_simulated() { quote!(simulate) } else { quote!(test) };
-    let kernel = optional(options.kernel.map(|(kernel, _)| Kernel::name(kernel)));
+    let kernel = kernel(options);
     let seed = optional(options.seed.map(|(seed, _)| seed));
     let seeds = optional(options.seeds.map(|(seeds, _)| seeds));
     if let Some(threads) = &options.threads {
-        return quote!(#quoit::__private::test_on_threads(#threads, #name()));
+        return quote!(#quoit::__private::test_on_threads(#threads, #kernel, #name()));
     }
     quote! {
         #quoit::__private::#run(
@@ -101,6 +102,11 @@ fn call_test(quoit: &Path, function: &Function, options: &Options) -> TokenStrea
             #name,
         )
     }
+}
+
+/// The name of the kernel that was asked for.
+fn kernel(options: &Options) -> TokenStream {
+    optional(options.kernel.map(|(kernel, _)| Kernel::name(kernel)))
 }
 
 /// An `Option` as an expression of the generated code.

@@ -23,7 +23,7 @@ use proc_macro::TokenStream;
 /// | Option | Value | Meaning |
 /// |---|---|---|
 /// | `threads` | an integer or an expression of type `usize` | How many threads run a runtime each; the body runs on the first. `quoit::Workers::current()` names the set. |
-/// | `kernel` | `"uring"` | What the runtime drives. A program had better leave it to the environment: `QUOIT_KERNEL=epoll`. |
+/// | `kernel` | `"uring"` or `"epoll"` | What the runtime drives, whatever the environment says. Without it, io_uring, or its emulation where that is refused; `QUOIT_KERNEL` decides by hand. |
 /// | `crate` | a path in quotes | Where quoit is found if it is not `::quoit`, for example `"::my::quoit"`. |
 ///
 /// # Errors

@@ -117,13 +117,6 @@ impl Options {
                 "`threads` needs a real kernel: a simulated world is one thread's, with `quoit::sim::host` for others";
             errors.push(syn::Error::new(threads.span(), text));
         }
-        if let (true, Some((Kernel::Epoll, span))) =
-            (attribute == Attribute::Main || self.threads.is_some(), self.kernel)
-        {
-            let text =
-                "here the environment names the kernel: QUOIT_KERNEL=epoll; a test on one thread may name it itself";
-            errors.push(syn::Error::new(span, text));
-        }
         if let (Some(_), Some((_, span))) = (self.seed, self.seeds) {
             errors.push(syn::Error::new(span, "`seed` (run this one) and `seeds` (run so many) exclude each other"));
         }

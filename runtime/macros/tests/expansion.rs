@@ -12,24 +12,24 @@ mod facade {
             pub(crate) seeds: Option<u64>,
         }
 
-        pub(crate) fn main<F: Future>(future: F) -> F::Output {
+        pub(crate) fn main<F: Future>(kernel: Option<&'static str>, future: F) -> F::Output {
+            assert!(matches!(kernel, None | Some("uring")));
             match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(output) => output,
                 Poll::Pending => unreachable!("the bodies below never wait"),
             }
         }
 
-        pub(crate) fn main_on_threads<F: Future>(threads: usize, future: F) -> F::Output {
-            assert_eq!(threads, 1);
-            main(future)
+        pub(crate) fn main_on_threads<F: Future>(threads: usize, kernel: Option<&'static str>, future: F) -> F::Output {
+            assert_eq!((threads, kernel), (1, Some("uring")));
+            main(kernel, future)
         }
 
         pub(crate) fn test<B: Fn() -> F, F: Future>(options: TestOptions, body: B) -> F::Output {
             assert_eq!((options.seed, options.seeds), (None, None));
-            assert!(matches!(options.kernel, None | Some("uring")));
             // A simulated kernel calls the body once a seed: it must be callable more than once.
             drop(body());
-            main(body())
+            main(options.kernel, body())
         }
     }
 }

@@ -77,7 +77,7 @@ fn main_keeps_attributes_visibility_return_type_and_body() {
                 listen().await?;
                 Ok(())
             }
-            ::quoit::__private::main(serve())
+            ::quoit::__private::main(::core::option::Option::None, serve())
         }
     };
     assert_eq!(main(TokenStream::new(), item).to_string(), expected.to_string());
@@ -116,7 +116,10 @@ fn crate_option_moves_every_path() {
         async fn f() {}
     );
     let main = main(quote!(crate = "::my::quoit"), item.clone()).to_string();
-    assert!(main.contains(&quote!(::my::quoit::__private::main(f())).to_string()), "{main}");
+    assert!(
+        main.contains(&quote!(::my::quoit::__private::main(::core::option::Option::None, f())).to_string()),
+        "{main}"
+    );
     let test = test(quote!(crate = "crate::reexport"), item).to_string();
     assert!(test.contains(&quote!(crate::reexport::__private::test).to_string()), "{test}");
     assert!(test.contains(&quote!(crate::reexport::__private::TestOptions).to_string()), "{test}");
@@ -207,7 +210,7 @@ fn threads_are_handed_on_as_they_are_written() {
     for value in ["2", "4usize", "COUNT", "available()", "1 + 0"] {
         let arguments = source(&format!("threads = {value}"));
         let expansion = main(arguments.clone(), source(ITEM)).to_string();
-        let call = format!("main_on_threads ({} , f ())", source(value));
+        let call = format!("main_on_threads ({} , :: core :: option :: Option :: None , f ())", source(value));
         assert!(expansion.contains(&call), "{expansion}");
         let expansion = test(arguments, source(ITEM)).to_string();
         assert!(expansion.contains("__private :: test_on_threads"), "{expansion}");
@@ -222,11 +225,13 @@ fn threads_of_a_simulated_world_are_refused() {
 }
 
 #[test]
-fn the_emulated_ring_is_named_by_tests_of_one_thread() {
-    let part = "the environment names the kernel: QUOIT_KERNEL=epoll";
-    assert_blames(main_error("kernel = \"epoll\"", ITEM), part, "\"epoll\"");
-    assert_blames(test_error("kernel = \"epoll\", threads = 2", ITEM), part, "\"epoll\"");
-    assert_eq!(messages(test(source("kernel = \"epoll\""), source(ITEM))), Vec::<String>::new());
+fn the_kernel_that_is_named_is_handed_on_everywhere() {
+    for arguments in ["kernel = \"epoll\"", "kernel = \"epoll\", threads = 2"] {
+        for expand in [main, test] {
+            let expansion = expand(source(arguments), source(ITEM)).to_string();
+            assert!(expansion.contains("Option :: Some (\"epoll\")"), "{arguments}: {expansion}");
+        }
+    }
 }
 
 #[test]
