@@ -169,6 +169,27 @@ fn a_read_exact_that_is_stopped_midway_has_its_part_in_the_buffer() {
 }
 
 #[test]
+fn a_write_half_that_is_dropped_inside_of_a_cancelled_scope_ends_the_stream_all_the_same() {
+    arena(|| async {
+        let (stream, mut peer) = pair();
+        let (reader, writer) = stream.into_split();
+        let token = CancellationToken::new();
+        token.cancel();
+        async move {
+            assert!(is_cancelled(&writer.write_all("never").await.0.unwrap_err()));
+            drop(writer);
+        }
+        .with_cancel(&token)
+        .await;
+        some_turns().await;
+        // The kernel has it by now, and performs it by itself.
+        assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0, "the end of the stream");
+        peer.write_all(b"an answer").unwrap();
+        assert_eq!(&reader.recv().await.unwrap().unwrap()[..], b"an answer");
+    });
+}
+
+#[test]
 fn an_operation_that_was_faster_than_the_token_gives_its_result() {
     arena(|| async {
         let (stream, mut peer) = pair();

@@ -32,7 +32,7 @@ use quoit_runtime::cancel_scope::{check, stoppable, transferred, with_transferre
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{
     self, InFlight, Lane, Message, MessageSink, PollOnce, Rearm, RecvEnd, RecvSink, Send, SendRights, SendVectored,
-    SendZc, send_now, submit_to,
+    SendZc, send_now, submit_behind, submit_to,
 };
 use quoit_runtime::timer::{Instant, Timer};
 
@@ -287,7 +287,8 @@ impl StreamSocket {
         }
         match self.shared.fd.try_driver() {
             Some(driver) if driver.is_running() && !driver.is_closed() => {
-                drop(self.send(op::Shutdown::new(self.shared.fd.clone(), Shutdown::Write)));
+                let op = op::Shutdown::new(self.shared.fd.clone(), Shutdown::Write);
+                submit_behind(driver, Some(&self.shared.sending), op);
             }
             // Outside of `block_on`. Where writes wait for the next one, they come first, and closing ends the stream.
             _ if self.shared.sending.is_idle() => self.shared.fd.shut_down_sending(),

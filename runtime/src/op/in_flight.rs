@@ -68,6 +68,20 @@ pub fn submit_to<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) -> InFl
     {
         return InFlight::refused(op, stop.answer());
     }
+    submit_anyhow(driver, lane, op)
+}
+
+/// As [`submit_to`], but nobody waits for the answer, and no cancel scope keeps it from beginning: for what has to be done
+/// behind something that was dropped, wherever that was.
+///
+/// # Panics
+///
+/// As [`submit_to`].
+pub fn submit_behind<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) {
+    drop(submit_anyhow(driver, lane, op));
+}
+
+fn submit_anyhow<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) -> InFlight<T> {
     let mut op = Some(op);
     let key = driver.submit(kind_of::<T>(), lane, |memory| {
         if let Some(op) = op.take() {

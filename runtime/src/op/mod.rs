@@ -49,7 +49,7 @@ pub use crate::op::accept::{AcceptMulti, AcceptSink};
 pub use crate::op::change_names::ChangeNames;
 pub use crate::op::close::Close;
 pub use crate::op::connect::Connect;
-pub use crate::op::in_flight::{InFlight, submit, submit_to};
+pub use crate::op::in_flight::{InFlight, submit, submit_behind, submit_to};
 pub use crate::op::message::{MOST_DESCRIPTORS, Message, MessageSink, Traffic};
 pub use crate::op::nop::Nop;
 pub use crate::op::poll::PollOnce;

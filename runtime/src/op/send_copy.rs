@@ -17,7 +17,7 @@ use io_uring::opcode;
 use crate::driver::lane::Lane;
 use crate::fd::SharedFd;
 use crate::op::send::{Outcome, broken, outcome};
-use crate::op::{Completion, Driver, Op, Step, submit_to, target_of};
+use crate::op::{Completion, Driver, Op, Step, submit_behind, target_of};
 
 /// Sends a copy of a short message at the end of the turn, whole, behind the lane's earlier ones. `None` where that is not
 /// possible: it is long, an earlier send of the lane is under way, or the runtime is not running. Then nothing has happened.
@@ -38,7 +38,7 @@ pub fn send_now(fd: &SharedFd, lane: &Lane, message: &[u8]) -> Option<io::Result
     let copies = Rc::clone(driver.copies());
     let copy = copies.of(message);
     // Nobody waits: it finishes behind everybody's back, as any send does that has begun.
-    drop(submit_to(driver, Some(lane), SendCopy { fd: Some(fd.clone()), copies, copy, sent: 0 }));
+    submit_behind(driver, Some(lane), SendCopy { fd: Some(fd.clone()), copies, copy, sent: 0 });
     Some(Ok(()))
 }
 
