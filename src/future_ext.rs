@@ -195,7 +195,7 @@ impl<F: Future> Future for WithCancel<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        if !this.scope.is_cancelled() && Pin::new(this.cancelled).poll(cx).is_ready() {
+        if !this.scope.is_cancelled_for_good() && Pin::new(this.cancelled).poll(cx).is_ready() {
             this.scope.cancel(Stop::Token);
         }
         this.scope.poll(cx, |cx| this.future.poll(cx))
@@ -222,7 +222,7 @@ impl<F: Future> Future for CancelAt<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        if !this.scope.is_cancelled() && Pin::new(this.deadline).poll(cx).is_ready() {
+        if !this.scope.is_cancelled_for_good() && Pin::new(this.deadline).poll(cx).is_ready() {
             this.scope.cancel(Stop::Clock);
         }
         this.scope.poll(cx, |cx| this.future.poll(cx))

@@ -8,6 +8,9 @@ use std::net::TcpStream as StdStream;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::future::join;
+use futures_util::stream::FuturesUnordered;
 use quoit::FutureExt as _;
 use quoit::net::{TcpListener, TcpSocket, TcpStream, serve};
 use quoit::sync::{CancellationToken, oneshot};
@@ -114,6 +117,43 @@ fn a_stop_closes_the_listener_ends_idle_handlers_and_lets_answers_out() {
         assert!(busy.recv().await.unwrap().is_none());
         serving.await.unwrap().unwrap();
         assert_eq!(stopped.get(), 2);
+    });
+}
+
+#[test]
+fn an_answer_that_a_stop_has_spared_is_still_stopped_by_the_handlers_own_scopes() {
+    arena(|| async {
+        let (listener, address) = listener().await;
+        let (token, hurry) = (CancellationToken::new(), CancellationToken::new());
+        let (stop, own) = (token.clone(), hurry.clone());
+        let serving = quoit::spawn(async move {
+            let handler = move |stream: TcpStream| {
+                let (own, unused) = (own.clone(), CancellationToken::new());
+                async move {
+                    // The peer takes nothing. Two futures, of which one has a waker of its own, in a scope in a scope.
+                    let write = stream.write_all(vec![0; 32 << 20]);
+                    let writes: FuturesUnordered<_> = [write].into_iter().collect();
+                    let (results, (late, _)) = join(writes.collect::<Vec<_>>(), stream.write_all("behind it"))
+                        .with_cancel(&unused)
+                        .with_cancel(&own)
+                        .await;
+                    assert!(quoit::is_cancelled(results[0].0.as_ref().unwrap_err()));
+                    assert!(quoit::is_cancelled(&late.unwrap_err()));
+                }
+            };
+            serve(listener, handler).with_cancel(&stop).await
+        });
+        let client = TcpStream::connect(address).await.unwrap();
+        while quoit::metrics().tasks < 2 {
+            yield_now().await;
+        }
+        some_turns().await;
+        token.cancel();
+        some_turns().await;
+        assert!(!serving.is_finished(), "writes are spared");
+        hurry.cancel();
+        serving.await.unwrap().unwrap();
+        drop(client);
     });
 }
 

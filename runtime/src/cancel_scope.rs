@@ -78,17 +78,23 @@ impl CancelScope {
         self.scope.stop.get().is_some()
     }
 
+    /// Whether it was cancelled, and spares no writes: there is nothing left that could be asked to stop.
+    pub fn is_cancelled_for_good(&self) -> bool {
+        self.scope.stop_of(true).is_some()
+    }
+
     /// Asks what is inside to stop: at the next [`poll`](Self::poll), which is the caller's to make. The first call counts.
     pub fn cancel(&self, stop: Stop) {
-        if !self.is_cancelled() || self.scope.spares_writes.get() {
+        if !self.is_cancelled_for_good() {
             self.scope.cancel(stop, false);
         }
     }
 
     /// Polls something inside of the scope. In a scope that is cancelled, this one is, too.
     pub fn poll<T>(&mut self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
-        if !self.is_cancelled()
+        if !self.is_cancelled_for_good()
             && let Some((stop, spares_writes)) = self.watch.look_around(cx)
+            && !(spares_writes && self.is_cancelled())
         {
             self.scope.cancel(stop, spares_writes);
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use crate::cancel_scope::{Scope, Stop, current};
+use crate::cancel_scope::{Scope, Stop, current, stop_now};
 use crate::driver::wake;
 
 /// The seats of one scope. As many as futures in it are pending; a future that is dropped gives its seat back.
@@ -77,20 +77,11 @@ impl Watch {
     /// Something was pending: whether the scope in which it was polled is cancelled. If that happens later, the waker is
     /// woken.
     pub(crate) fn look(&mut self, cx: &mut Context<'_>, is_write: bool) -> Option<Stop> {
-        self.look_by(cx, |scope| scope.stop_of(is_write))
-    }
-
-    /// The same for a scope inside of the current one: also whether that spares writes.
-    pub(super) fn look_around(&mut self, cx: &mut Context<'_>) -> Option<(Stop, bool)> {
-        self.look_by(cx, |scope| Some((scope.stop.get()?, scope.spares_writes.get())))
-    }
-
-    fn look_by<T>(&mut self, cx: &mut Context<'_>, stop_of: impl FnOnce(&Scope) -> Option<T>) -> Option<T> {
         let Some(scope) = current() else {
             self.seat = None;
             return None;
         };
-        let stop = stop_of(&scope);
+        let stop = scope.stop_of(is_write);
         if stop.is_some() || scope.is_polled_by(cx.waker()) {
             self.seat = None;
         } else if !self.sits(&scope, cx.waker()) {
@@ -100,6 +91,14 @@ impl Watch {
             self.seat = Some(Seat { scope, index });
         }
         stop
+    }
+
+    /// The same for a scope inside of the current one: also whether that spares writes, which it may not do for good.
+    pub(super) fn look_around(&mut self, cx: &mut Context<'_>) -> Option<(Stop, bool)> {
+        match self.look(cx, true) {
+            Some(stop) => Some((stop, false)),
+            None => Some((stop_now(false)?, true)),
+        }
     }
 
     fn sits(&self, scope: &Rc<Scope>, waker: &Waker) -> bool {
