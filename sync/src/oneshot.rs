@@ -77,7 +77,8 @@ impl<T, F: Flavor> Sender<T, F> {
     #[inline]
     pub fn send(mut self, value: T) -> Result<(), T> {
         let channel = self.channel.take().expect("only `send` takes the channel");
-        let (receiver, sender);
+        // The sender's waker is dropped last: one that panics does not cost the receiver its wake-up.
+        let (receiver, _sender);
         {
             let mut state = channel.lock();
             if state.closed {
@@ -85,9 +86,8 @@ impl<T, F: Flavor> Sender<T, F> {
             }
             state.message = Message::Sent(value);
             receiver = state.receiver.take();
-            sender = state.sender.take();
+            _sender = state.sender.take();
         }
-        drop(sender);
         if let Some(waker) = receiver {
             waker.wake();
         }
@@ -153,9 +153,8 @@ impl<T, F: Flavor> Drop for Sender<T, F> {
 fn abandon_receiver<T>(channel: &impl Latch<State<T>>) {
     let mut state = channel.lock();
     state.message = Message::Never;
-    let (receiver, sender) = (state.receiver.take(), state.sender.take());
+    let (receiver, _sender) = (state.receiver.take(), state.sender.take());
     drop(state);
-    drop(sender);
     wake(receiver);
 }
 
