@@ -3,7 +3,8 @@
 mod common;
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::pin::pin;
@@ -11,6 +12,7 @@ use std::process::{Command, id};
 
 use common::{arena, arena_of, arena_with, poll_once, run, soon, until};
 use quoit_net::UnixStream;
+use quoit_runtime::metrics;
 use quoit_runtime::task::yield_now;
 use quoit_testkit::FdCount;
 
@@ -230,6 +232,33 @@ fn a_long_send_passes_its_descriptors_once_and_all_of_its_bytes() {
             assert_eq!(recv(&other, 9).await.1.len(), 1);
         };
         futures_util::future::join(send, receive).await;
+    });
+}
+
+#[test]
+fn a_send_to_a_peer_that_has_ended_its_side_waits_for_room_with_pauses() {
+    test(async || {
+        let (one, mut other) = StdStream::pair().unwrap();
+        one.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        while let Ok(count) = (&one).write(&[7; 4096]) {
+            sent += count;
+        }
+        other.shutdown(Shutdown::Write).unwrap();
+        let one = UnixStream::from_std(one).unwrap();
+        let mut send = pin!(one.send_fds("behind them", some(1)));
+        let sqes = metrics().sqes;
+        for _turn in 0..200 {
+            assert!(poll_once(send.as_mut()).await.is_pending());
+            yield_now().await;
+        }
+        let tries = metrics().sqes - sqes;
+        assert!(tries < 100, "tried again without a pause: {tries} entries");
+        other.read_exact(&mut vec![0; sent]).unwrap();
+        send.await.0.unwrap();
+        let mut bytes = [0; 11];
+        other.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"behind them");
     });
 }
 

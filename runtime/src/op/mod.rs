@@ -16,6 +16,7 @@ mod connect;
 mod in_flight;
 mod message;
 mod nop;
+mod pause;
 mod poll;
 mod read;
 mod read_next;

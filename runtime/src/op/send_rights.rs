@@ -10,6 +10,7 @@ use io_uring::opcode;
 
 use crate::buf::{BufResult, IoBuf, sqe_len};
 use crate::fd::SharedFd;
+use crate::op::pause::{is_unasked, pause};
 use crate::op::{Completion, Driver, Op, Step, target_of};
 use crate::sys::message::{empty_header, rights};
 
@@ -28,8 +29,10 @@ pub struct SendRights<B: IoBuf> {
     /// Names `part`, and `control` until the first bytes are out; read by the kernel when the entry is submitted.
     header: libc::msghdr,
     sent: usize,
-    /// It waits for room.
+    /// It waits for room: by a poll, or a pause behind one.
     is_polling: bool,
+    /// How often a poll has told of other things than room.
+    pauses: u8,
 }
 
 impl<B: IoBuf> SendRights<B> {
@@ -40,7 +43,17 @@ impl<B: IoBuf> SendRights<B> {
             _ => rights(descriptors.iter().map(AsRawFd::as_raw_fd)),
         };
         let part = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        Self { fd: Some(fd), buf, descriptors, control, part, header: empty_header(), sent: 0, is_polling: false }
+        Self {
+            fd: Some(fd),
+            buf,
+            descriptors,
+            control,
+            part,
+            header: empty_header(),
+            sent: 0,
+            is_polling: false,
+            pauses: 0,
+        }
     }
 
     fn send_rest(&mut self) -> Step {
@@ -77,12 +90,14 @@ unsafe impl<B: IoBuf> Op for SendRights<B> {
 
     unsafe fn step(&mut self, completion: Completion) -> Step {
         let errno = match completion.result() {
+            found if self.is_polling && is_unasked(found, libc::POLLOUT as u32) => return pause(&mut self.pauses),
             0.. if self.is_polling => {
                 self.is_polling = false;
                 return self.send_rest();
             }
             count @ 1.. => {
                 self.sent = (self.sent + count as usize).min(self.buf.len());
+                self.pauses = 0;
                 return if self.sent < self.buf.len() { self.send_rest() } else { Step::Done(completion) };
             }
             // A send of at least one byte does not answer 0; if it did, trying again could go on for ever.
@@ -95,7 +110,7 @@ unsafe impl<B: IoBuf> Op for SendRights<B> {
                 let entry = opcode::PollAdd::new(target_of(&self.fd), libc::POLLOUT as u32);
                 return Step::Submit(entry.build().into());
             }
-            libc::EINTR | libc::EAGAIN => {
+            libc::EINTR | libc::EAGAIN | libc::ETIME => {
                 self.is_polling = false;
                 return self.send_rest();
             }

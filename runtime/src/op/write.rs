@@ -11,6 +11,7 @@ use io_uring::opcode;
 
 use crate::buf::{BufResult, IoBuf, sqe_len};
 use crate::fd::SharedFd;
+use crate::op::pause::{is_unasked, pause};
 use crate::op::{AT_POSITION, Completion, Driver, Op, Step, target_of};
 use crate::sys;
 
@@ -26,6 +27,8 @@ pub struct Write<B: IoBuf> {
     is_whole: bool,
     /// What the entry with the kernel is.
     entry: Entry,
+    /// How often a poll has told of other things than room.
+    pauses: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +37,14 @@ enum Entry {
     Quiet,
     /// A write, on a thread that takes no `SIGPIPE`.
     Plain,
-    /// A poll, of a descriptor that is non-blocking.
+    /// A poll, of a descriptor that is non-blocking, or a pause behind one.
     Poll,
 }
 
 impl<B: IoBuf> Write<B> {
     /// Writes as much of the buffer as the kernel takes at once.
     pub fn some(fd: SharedFd, buf: B) -> Self {
-        Self { fd: Some(fd), buf, written: 0, is_whole: false, entry: Entry::Quiet }
+        Self { fd: Some(fd), buf, written: 0, is_whole: false, entry: Entry::Quiet, pauses: 0 }
     }
 
     /// Writes the whole buffer.
@@ -82,7 +85,7 @@ impl<B: IoBuf> Write<B> {
     }
 }
 
-// SAFETY: the entry names the bytes of `buf`, which the op owns until the completion is there (I1).
+// SAFETY: the entry names the bytes of `buf`, which the op owns until the completion is there (I1), or what is static.
 #[expect(unsafe_code, reason = "ops answer for the memory that they name")]
 unsafe impl<B: IoBuf> Op for Write<B> {
     type Output = BufResult<usize, B>;
@@ -96,8 +99,9 @@ unsafe impl<B: IoBuf> Op for Write<B> {
 
     unsafe fn step(&mut self, completion: Completion) -> Step {
         match (self.entry, -completion.result()) {
+            (Entry::Poll, found) if is_unasked(-found, libc::POLLOUT as u32) => return pause(&mut self.pauses),
             // What the poll tells is looked at by the write.
-            (Entry::Poll, ..=0) | (_, libc::EINTR) => return self.write_rest(),
+            (Entry::Poll, ..=0 | libc::ETIME) | (_, libc::EINTR) => return self.write_rest(),
             // Only a non-blocking descriptor says so.
             (Entry::Quiet | Entry::Plain, libc::EAGAIN) => return self.poll(),
             // A kernel that does not know the flag; if it meant something else, it will say so again.
@@ -105,7 +109,10 @@ unsafe impl<B: IoBuf> Op for Write<B> {
                 KNOWS_NOSIGNAL.store(false, Ordering::Relaxed);
                 return self.write_rest();
             }
-            (_, count @ ..0) => self.written = (self.written + count.unsigned_abs() as usize).min(self.buf.len()),
+            (_, count @ ..0) => {
+                self.written = (self.written + count.unsigned_abs() as usize).min(self.buf.len());
+                self.pauses = 0;
+            }
             // A write of at least one byte that brings out none could go on for ever.
             (_, 0) => return self.fail(libc::EIO, true),
             (_, errno) => return self.fail(errno, completion.is_wanted()),

@@ -2,12 +2,14 @@ use std::cell::Cell;
 use std::fs::File;
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::pin::pin;
 use std::task::Poll;
 use std::thread;
 
 use quoit_runtime::io::{AsyncFd, AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, Interest};
+use quoit_runtime::task::yield_now;
 use quoit_runtime::{metrics, spawn};
 use quoit_testkit::FdCount;
 
@@ -44,6 +46,44 @@ fn readiness_is_told_as_it_is_and_waited_for() {
         assert_eq!(near.read(Vec::with_capacity(2)).await.1, b"y");
         assert_eq!(near.read(Vec::with_capacity(2)).await.0.unwrap(), 0);
         turns_until(|| metrics().operations == 0).await;
+        drop(near);
+        turns_until(|| metrics().in_flight == 0).await;
+    });
+    end_idle(runtime);
+    alone.end();
+}
+
+#[test]
+fn a_full_socket_whose_peer_has_ended_its_side_is_not_writable_and_not_tried_without_a_pause() {
+    let alone = alone();
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        while let Ok(count) = (&near).write(&[7; 4096]) {
+            sent += count;
+        }
+        far.shutdown(Shutdown::Write).unwrap();
+        let near = AsyncFd::new(near).unwrap();
+        {
+            let mut writable = pin!(near.writable());
+            for _turn in 0..20 {
+                assert!(poll_fn(|cx| Poll::Ready(writable.as_mut().poll(cx).is_pending())).await);
+                yield_now().await;
+            }
+            let mut write = pin!(near.write("x"));
+            let sqes = metrics().sqes;
+            for _turn in 0..200 {
+                assert!(poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx).is_pending())).await);
+                yield_now().await;
+            }
+            let tries = metrics().sqes - sqes;
+            assert!(tries < 100, "tried again without a pause: {tries} entries");
+            far.read_exact(&mut vec![0; sent]).unwrap();
+            writable.await.unwrap();
+            assert_eq!(write.await.0.unwrap(), 1);
+        }
         drop(near);
         turns_until(|| metrics().in_flight == 0).await;
     });
