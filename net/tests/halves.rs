@@ -56,6 +56,32 @@ fn a_dropped_owned_write_half_ends_the_stream_behind_a_write_that_has_begun() {
 }
 
 #[test]
+fn a_write_half_that_is_dropped_outside_of_block_on_ends_the_stream_behind_a_write_that_has_begun() {
+    arena(|runtime| {
+        let (reader, writer, peer) = run(runtime, async {
+            let (stream, peer) = pair();
+            let (reader, writer) = stream.into_split();
+            {
+                let mut write = pin!(writer.write_all(vec![7; 16 << 20]));
+                assert!(poll_once(write.as_mut()).await.is_pending());
+            }
+            (reader, writer, peer)
+        });
+        drop(writer);
+        let reading = std::thread::spawn(move || {
+            let bytes = read_to_end(&peer).unwrap();
+            write_all(&peer, b"all of it");
+            bytes.len()
+        });
+        run(runtime, async {
+            assert_eq!(&reader.recv().await.unwrap().unwrap()[..], b"all of it");
+            drop(reader);
+        });
+        assert_eq!(reading.join().unwrap(), 16 << 20);
+    });
+}
+
+#[test]
 fn halves_are_reunited_with_their_own_only() {
     arena(|runtime| {
         run(runtime, async {

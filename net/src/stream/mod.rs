@@ -285,13 +285,14 @@ impl StreamSocket {
         if self.shared.fd.is_send_shut() {
             return;
         }
+        let is_idle = self.shared.sending.is_idle();
         match self.shared.fd.try_driver() {
-            Some(driver) if driver.is_running() && !driver.is_closed() => {
+            // Behind the writes that are under way, also outside of `block_on`.
+            Some(driver) if !driver.is_closed() && (driver.is_running() || !is_idle) => {
                 let op = op::Shutdown::new(self.shared.fd.clone(), Shutdown::Write);
                 submit_behind(driver, Some(&self.shared.sending), op);
             }
-            // Outside of `block_on`. Where writes wait for the next one, they come first, and closing ends the stream.
-            _ if self.shared.sending.is_idle() => self.shared.fd.shut_down_sending(),
+            _ if is_idle => self.shared.fd.shut_down_sending(),
             _ => {}
         }
     }

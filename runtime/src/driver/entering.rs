@@ -47,6 +47,14 @@ impl Driver {
         self.set_running(false);
     }
 
+    /// Takes what `submit` submits also outside of `block_on`. It begins at once, or in its turn, and ends when turns come again.
+    pub(crate) fn behind(&self, submit: impl FnOnce()) {
+        let was_running = self.running.replace(true);
+        submit();
+        self.running.set(was_running);
+        self.settle();
+    }
+
     /// Submits what was pushed, and dispatches what is answered at once: for a caller who needs the answer to a cancel now.
     /// Does nothing where completions are being dispatched: the caller is a destructor or a waker.
     pub fn hurry(&self) {

@@ -72,13 +72,9 @@ pub fn submit_to<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) -> InFl
 }
 
 /// As [`submit_to`], but nobody waits for the answer, and no cancel scope keeps it from beginning: for what has to be done
-/// behind something that was dropped, wherever that was.
-///
-/// # Panics
-///
-/// As [`submit_to`].
+/// behind something that was dropped, wherever that was, also outside of `block_on`.
 pub fn submit_behind<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) {
-    drop(submit_anyhow(driver, lane, op));
+    driver.behind(|| drop(submit_anyhow(driver, lane, op)));
 }
 
 fn submit_anyhow<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) -> InFlight<T> {
