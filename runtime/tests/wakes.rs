@@ -109,20 +109,23 @@ fn two_runtimes_that_flood_each_other_with_wakes_both_see_the_last() {
 }
 
 #[test]
-fn each_wake_of_a_thread_that_waits_for_the_answer_is_answered() {
-    const WAKES: u64 = 5_000;
+fn each_wake_of_eight_threads_that_wait_for_the_answer_is_answered() {
+    const THREADS: usize = 8;
+    // `QUOIT_STORM=250000` asks for more.
+    let wakes = std::env::var("QUOIT_STORM").map_or(1_500, |text| text.parse().expect("QUOIT_STORM is a number"));
     let alone = alone();
     let runtime = runtime();
-    // One thread rings the future of `block_on`, another a task; each waits for its answer, so the runtime sleeps between.
-    let bells: Vec<Arc<Bell>> = (0..2).map(|_| Arc::default()).collect();
-    let (answers, waiting): (Vec<_>, Vec<_>) = (0..2).map(|_| mpsc::channel::<u64>()).unzip();
+    // One thread rings the future of `block_on`, the others a task each; each waits for its answer, so the runtime sleeps
+    // now and then.
+    let bells: Vec<Arc<Bell>> = (0..THREADS).map(|_| Arc::default()).collect();
+    let (answers, waiting): (Vec<_>, Vec<_>) = (0..THREADS).map(|_| mpsc::channel::<u64>()).unzip();
     let threads: Vec<_> = bells
         .iter()
         .cloned()
         .zip(waiting)
         .map(|(bell, waiting)| {
             std::thread::spawn(move || {
-                for wake in 1..=WAKES {
+                for wake in 1..=wakes {
                     bell.raise();
                     assert_eq!(waiting.recv_timeout(support::LONG), Ok(wake), "a wake was lost");
                 }
@@ -130,18 +133,20 @@ fn each_wake_of_a_thread_that_waits_for_the_answer_is_answered() {
         })
         .collect();
     runtime.block_on(async {
-        let (bell, answer) = (Arc::clone(&bells[0]), answers[0].clone());
-        let task = spawn(async move {
-            for wake in 1..=WAKES {
-                bell.wait_for(wake).await;
-                answer.send(wake).expect("the thread waits");
+        let answer_all = |index: usize| {
+            let (bell, answer) = (Arc::clone(&bells[index]), answers[index].clone());
+            async move {
+                for wake in 1..=wakes {
+                    bell.wait_for(wake).await;
+                    answer.send(wake).expect("the thread waits");
+                }
             }
-        });
-        for wake in 1..=WAKES {
-            bells[1].wait_for(wake).await;
-            answers[1].send(wake).expect("the thread waits");
+        };
+        let tasks: Vec<_> = (1..THREADS).map(|index| spawn(answer_all(index))).collect();
+        answer_all(0).await;
+        for task in tasks {
+            task.await.expect("no panic");
         }
-        task.await.expect("no panic");
     });
     threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
     let metrics = runtime.metrics();
