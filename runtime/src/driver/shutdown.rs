@@ -57,14 +57,15 @@ impl Driver {
         self.turn(Wait::No);
         self.push_cancel_all();
         self.turn(Wait::No);
-        let grace = Instant::now() + GRACE;
+        // By the machine's clock, as the deadline: the runtime's may stand.
+        let grace = Instant::of_machine() + GRACE;
         let mut has_aborted = false;
         while self.in_kernel.get() + self.closing.get() > 0 || self.watching.get() || self.wants_flush() {
             let left = end.saturating_duration_since(Instant::of_machine());
             if left.is_zero() {
                 break;
             }
-            if !has_aborted && Instant::now() >= grace {
+            if !has_aborted && Instant::of_machine() >= grace {
                 has_aborted = true;
                 self.abort_all();
             }
