@@ -23,9 +23,13 @@
 //! **Halves.** A block is made with two [`Half`]s and there never are more. Each reads it until it is dropped; the one that is
 //! dropped first leaves a mark by an atomic exchange and never touches the block again, so the one that finds the mark is alone,
 //! and sees all that the other did. A half that is forgotten leaves no mark, and the block is leaked.
+//!
+//! **Spares.** A room in the list of a thread's spares is in no other list, and nobody else has it: it was a box, leaked on its
+//! way in, and becomes one again on its way out. It begins with a [`Spare`], written on its way in. The list is the thread's
+//! alone, and no foreign code runs while it is changed.
 #![allow(unsafe_code, reason = "lends `&mut T` from `&self`, as the lock allows it")]
 
-use std::cell::{RefCell, UnsafeCell};
+use std::cell::{self, UnsafeCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
@@ -510,29 +514,74 @@ struct Room {
 impl Room {
     #[inline]
     fn take() -> Box<MaybeUninit<Self>> {
-        let spare = SPARE.try_with(|spare| spare.try_borrow_mut().ok()?.pop());
-        spare.ok().flatten().map_or_else(Box::new_uninit, |spare| spare.0)
+        let spare = SPARE.try_with(|spares| {
+            let room = spares.first.get()?;
+            // SAFETY: `keep` has written it (Spares).
+            spares.first.set(unsafe { room.cast::<Spare>().as_ref() }.next);
+            Some(room)
+        });
+        match spare {
+            // SAFETY: it came from a box that was leaked, and is in the list no more (Spares).
+            Ok(Some(room)) => unsafe { Box::from_raw(room.as_ptr()) },
+            _ => Box::new_uninit(),
+        }
     }
 
     #[inline]
     fn put(room: Box<MaybeUninit<Self>>) {
-        let mut room = Some(room);
-        // Where the thread is about to end, or has enough, it goes back to the allocator.
-        let _gone = SPARE.try_with(|spare| {
-            let mut spare = spare.try_borrow_mut().ok()?;
-            if KEEPS && spare.len() < SPARES {
-                spare.push(Spare(room.take()?));
-            }
-            Some(())
-        });
+        let room = NonNull::from(Box::leak(room));
+        let kept = KEEPS && SPARE.try_with(|spares| spares.keep(room)).is_ok_and(|kept| kept);
+        if !kept {
+            // SAFETY: leaked above, and not kept.
+            drop(unsafe { Box::from_raw(room.as_ptr()) });
+        }
     }
 }
 
-/// A room that is left over.
-struct Spare(Box<MaybeUninit<Room>>);
+/// The rooms that a thread has left over: a list through themselves.
+struct Spares {
+    first: cell::Cell<Option<NonNull<MaybeUninit<Room>>>>,
+}
+
+/// What a room that is left over begins with.
+struct Spare {
+    next: Option<NonNull<MaybeUninit<Room>>>,
+    /// How many there are from here on.
+    count: usize,
+}
+
+const _: () = assert!(size_of::<Spare>() <= size_of::<Room>() && align_of::<Spare>() <= align_of::<Room>());
+
+impl Spares {
+    /// Puts it before the others, unless there are enough.
+    #[inline]
+    fn keep(&self, room: NonNull<MaybeUninit<Room>>) -> bool {
+        let next = self.first.get();
+        // SAFETY: `keep` has written it (Spares).
+        let behind = next.map_or(0, |next| unsafe { next.cast::<Spare>().as_ref() }.count);
+        if behind == SPARES {
+            return false;
+        }
+        // SAFETY: the room is ours, and a `Spare` fits in, see below.
+        unsafe { room.cast::<Spare>().write(Spare { next, count: behind + 1 }) };
+        self.first.set(Some(room));
+        true
+    }
+}
+
+impl Drop for Spares {
+    fn drop(&mut self) {
+        while let Some(room) = self.first.take() {
+            // SAFETY: `keep` has written it (Spares).
+            self.first.set(unsafe { room.cast::<Spare>().as_ref() }.next);
+            // SAFETY: it came from a box that was leaked, and is in the list no more (Spares).
+            drop(unsafe { Box::from_raw(room.as_ptr()) });
+        }
+    }
+}
 
 thread_local! {
-    static SPARE: RefCell<Vec<Spare>> = const { RefCell::new(Vec::new()) };
+    static SPARE: Spares = const { Spares { first: cell::Cell::new(None) } };
 }
 
 /// How many rooms a thread keeps.

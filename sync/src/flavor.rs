@@ -10,6 +10,9 @@ use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
+use crate::local;
+use crate::oneshot;
+use crate::oneshot::state::Channel;
 use crate::shim::{Arc, AtomicUsize, Lock, MutexGuard, Ordering};
 
 /// How the halves and the waiters of a thing share its state. [`Threads`] or [`OneThread`].
@@ -20,6 +23,8 @@ pub trait Flavor: Sized + 'static {
     type Shared<S>: Clone + Deref<Target = S> + Unpin;
     /// A number that is read and changed without the lock.
     type Word: Word;
+    /// A channel for one message.
+    type Channel<T>: Channel<T>;
 
     /// Gives something to several owners.
     fn share<S>(value: S) -> Self::Shared<S>;
@@ -62,6 +67,7 @@ impl Flavor for Threads {
     type Lock<S> = Lock<S>;
     type Shared<S> = Arc<S>;
     type Word = AtomicUsize;
+    type Channel<T> = Lock<oneshot::state::State<T>>;
 
     fn share<S>(value: S) -> Arc<S> {
         Arc::new(value)
@@ -115,6 +121,7 @@ impl Flavor for OneThread {
     type Lock<S> = Solo<S>;
     type Shared<S> = Rc<S>;
     type Word = SoloWord;
+    type Channel<T> = local::oneshot::state::State<T>;
 
     fn share<S>(value: S) -> Rc<S> {
         Rc::new(value)

@@ -12,26 +12,18 @@
 //! assert_eq!(rx.await, Ok("done"));
 //! # }
 //! ```
-// The channel's life is the `Message` and whether the receiver closed it:
-//
-//            send                take
-//   Awaited ──────> Sent(value) ──────> Never
-//      └───────────────────────────────────^
-//                 the sender is dropped
-//
-// A send after the close fails, a message sent before it can still be taken.
-
 use std::fmt;
 use std::future::poll_fn;
-use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use self::error::{RecvError, TryRecvError};
+use self::state::Channel;
 use crate::block::block_on;
 use crate::cell::Half;
-use crate::flavor::{Flavor, Latch, Threads};
-use crate::wake::{WakeBatch, poll_unlocked, store_waker, wake};
+use crate::flavor::{Flavor, Threads};
+
+pub(crate) mod state;
 
 /// Makes a channel for one message.
 ///
@@ -52,18 +44,14 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
 /// A channel of either flavor.
 #[inline]
 pub(crate) fn make<T, F: Flavor>() -> (Sender<T, F>, Receiver<T, F>) {
-    let (sends, receives) =
-        Half::pair(|| Latch::around(State { message: Message::Awaited, closed: false, receiver: None, sender: None }));
+    let (sends, receives) = Half::pair(Channel::new);
     (Sender { channel: Some(sends) }, Receiver { channel: Some(receives) })
 }
-
-/// What a half keeps.
-type Channel<T, F> = Half<<F as Flavor>::Lock<State<T>>, F>;
 
 /// The sending half: it is used up by [`send`](Self::send). Dropping it tells the receiver that nothing will come.
 pub struct Sender<T, F: Flavor = Threads> {
     /// None only while `send` ends.
-    channel: Option<Channel<T, F>>,
+    channel: Option<Half<F::Channel<T>, F>>,
 }
 
 impl<T, F: Flavor> Sender<T, F> {
@@ -77,26 +65,12 @@ impl<T, F: Flavor> Sender<T, F> {
     #[inline]
     pub fn send(mut self, value: T) -> Result<(), T> {
         let channel = self.channel.take().expect("only `send` takes the channel");
-        // The sender's waker is dropped last: one that panics does not cost the receiver its wake-up.
-        let (receiver, _sender);
-        {
-            let mut state = channel.lock();
-            if state.closed {
-                return Err(value);
-            }
-            state.message = Message::Sent(value);
-            receiver = state.receiver.take();
-            _sender = state.sender.take();
-        }
-        if let Some(waker) = receiver {
-            waker.wake();
-        }
-        Ok(())
+        channel.send(value)
     }
 
     /// Whether the receiver was dropped or closed: a send would fail.
     pub fn is_closed(&self) -> bool {
-        self.channel().lock().closed
+        self.channel().is_closed()
     }
 
     /// Completes when the receiver is dropped or closed, for a sender to end work that nobody waits for.
@@ -122,19 +96,11 @@ impl<T, F: Flavor> Sender<T, F> {
 
     /// Ready when the receiver is dropped or closed; otherwise the task will be woken when it is. The last task to poll counts.
     pub fn poll_closed(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let channel = self.channel();
-        poll_unlocked(context, |fresh| {
-            let mut state = channel.lock();
-            if state.closed {
-                return Some(Poll::Ready(()));
-            }
-            store_waker(&mut state.sender, fresh, context)?;
-            Some(Poll::Pending)
-        })
+        self.channel().poll_closed(context)
     }
 
     #[inline]
-    fn channel(&self) -> &F::Lock<State<T>> {
+    fn channel(&self) -> &F::Channel<T> {
         self.channel.as_ref().expect("only `send` takes the channel")
     }
 }
@@ -144,18 +110,9 @@ impl<T, F: Flavor> Drop for Sender<T, F> {
     fn drop(&mut self) {
         // Mostly it has sent, and nothing is left to do.
         if let Some(channel) = self.channel.take() {
-            abandon_receiver(&*channel);
+            channel.end();
         }
     }
-}
-
-/// Tells the receiver that nothing will come.
-fn abandon_receiver<T>(channel: &impl Latch<State<T>>) {
-    let mut state = channel.lock();
-    state.message = Message::Never;
-    let (receiver, _sender) = (state.receiver.take(), state.sender.take());
-    drop(state);
-    wake(receiver);
 }
 
 impl<T, F: Flavor> fmt::Debug for Sender<T, F> {
@@ -180,7 +137,7 @@ impl<T, F: Flavor> fmt::Debug for Sender<T, F> {
 #[must_use = "a message is received by awaiting"]
 pub struct Receiver<T, F: Flavor = Threads> {
     /// None once the message, or that there is none, was told.
-    channel: Option<Channel<T, F>>,
+    channel: Option<Half<F::Channel<T>, F>>,
 }
 
 impl<T, F: Flavor> Receiver<T, F> {
@@ -191,8 +148,7 @@ impl<T, F: Flavor> Receiver<T, F> {
     /// [`TryRecvError::Empty`] while it may still come; [`TryRecvError::Closed`] if it was taken or never will.
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         let channel = self.channel.as_ref().ok_or(TryRecvError::Closed)?;
-        let taken = channel.lock().take();
-        match taken {
+        match channel.take() {
             Poll::Ready(result) => {
                 self.channel = None;
                 result.map_err(|RecvError(())| TryRecvError::Closed)
@@ -212,12 +168,7 @@ impl<T, F: Flavor> Receiver<T, F> {
     /// ```
     pub fn close(&mut self) {
         let Some(channel) = &self.channel else { return };
-        let mut wakes = WakeBatch::new();
-        let mut state = channel.lock();
-        state.closed = true;
-        wakes.take_from(&mut state.sender);
-        drop(state);
-        wakes.wake_all();
+        channel.close();
     }
 
     /// Whether the message, or that there is none, was told: polling again would panic.
@@ -227,7 +178,7 @@ impl<T, F: Flavor> Receiver<T, F> {
 
     /// Whether there is no message now. An empty channel may also be a terminated one.
     pub fn is_empty(&self) -> bool {
-        self.channel.as_ref().is_none_or(|channel| !matches!(channel.lock().message, Message::Sent(_)))
+        !self.channel.as_ref().is_some_and(|channel| channel.is_sent())
     }
 }
 
@@ -254,16 +205,7 @@ impl<T, F: Flavor> Future for Receiver<T, F> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let channel = self.channel.as_ref().expect("polled again after it was ready");
-        let mut fresh = None;
-        let poll = loop {
-            let mut state = channel.lock();
-            let poll = state.take();
-            if poll.is_ready() || store_waker(&mut state.receiver, &mut fresh, context).is_some() {
-                break poll;
-            }
-            drop(state);
-            fresh = Some(context.waker().clone());
-        };
+        let poll = channel.poll_take(context);
         if poll.is_ready() {
             self.channel = None;
         }
@@ -276,23 +218,9 @@ impl<T, F: Flavor> Drop for Receiver<T, F> {
     fn drop(&mut self) {
         // Mostly it was told the message, and nothing is left to do.
         if let Some(channel) = self.channel.take() {
-            abandon_sender(&*channel);
+            channel.abandon();
         }
     }
-}
-
-/// Tells the sender that nobody will receive.
-fn abandon_sender<T>(channel: &impl Latch<State<T>>) {
-    let mut wakes = WakeBatch::new();
-    let mut state = channel.lock();
-    state.closed = true;
-    wakes.take_from(&mut state.sender);
-    // A message that nobody will take is dropped now, not when the sender goes.
-    let message = mem::replace(&mut state.message, Message::Never);
-    let receiver = state.receiver.take();
-    drop(state);
-    wakes.wake_all();
-    drop((message, receiver));
 }
 
 impl<T, F: Flavor> fmt::Debug for Receiver<T, F> {
@@ -304,40 +232,6 @@ impl<T, F: Flavor> fmt::Debug for Receiver<T, F> {
     }
 }
 
-/// What both halves share.
-struct State<T> {
-    message: Message<T>,
-    /// The receiver takes nothing that is not sent yet. Set by the receiver.
-    closed: bool,
-    /// Who waits for the message. Set by the receiver, taken by the sender.
-    receiver: Option<Waker>,
-    /// Who waits for the close. Set by the sender, taken by the receiver.
-    sender: Option<Waker>,
-}
-
-enum Message<T> {
-    /// Not sent yet.
-    Awaited,
-    /// Sent, not received.
-    Sent(T),
-    /// Received, or the sender was dropped without sending.
-    Never,
-}
-
-impl<T> State<T> {
-    /// Takes the message, or that there will be none.
-    #[inline]
-    fn take(&mut self) -> Poll<Result<T, RecvError>> {
-        if let Message::Awaited = self.message {
-            return if self.closed { Poll::Ready(Err(RecvError(()))) } else { Poll::Pending };
-        }
-        Poll::Ready(match mem::replace(&mut self.message, Message::Never) {
-            Message::Sent(value) => Ok(value),
-            Message::Never | Message::Awaited => Err(RecvError(())),
-        })
-    }
-}
-
 /// Why no message was received.
 pub mod error {
     use std::error::Error;
@@ -345,7 +239,7 @@ pub mod error {
 
     /// The sender was dropped without sending, or the channel closed before it could.
     #[derive(Clone, Debug, PartialEq, Eq)]
-    pub struct RecvError(pub(super) ());
+    pub struct RecvError(pub(crate) ());
 
     impl fmt::Display for RecvError {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

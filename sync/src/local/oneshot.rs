@@ -19,6 +19,8 @@ use crate::oneshot;
 
 pub use crate::oneshot::error;
 
+pub(crate) mod state;
+
 /// The sending half, [as for threads](oneshot::Sender).
 pub type Sender<T> = oneshot::Sender<T, OneThread>;
 
