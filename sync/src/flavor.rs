@@ -55,6 +55,10 @@ pub trait Word {
     /// Writes it.
     fn store(&self, value: usize);
 
+    /// Writes it where nobody else may change it meanwhile. It costs no exchange, and is not in that order: who reads it sees what
+    /// was done before, but it may be read late.
+    fn settle(&self, value: usize);
+
     /// Writes `new` if it is `expected`, and returns whether it was.
     fn replace(&self, expected: usize, new: usize) -> bool;
 }
@@ -105,6 +109,11 @@ impl Word for AtomicUsize {
     #[inline]
     fn store(&self, value: usize) {
         self.store(value, Ordering::SeqCst);
+    }
+
+    #[inline]
+    fn settle(&self, value: usize) {
+        self.store(value, Ordering::Release);
     }
 
     #[inline]
@@ -192,6 +201,11 @@ impl Word for SoloWord {
 
     #[inline]
     fn store(&self, value: usize) {
+        self.0.set(value);
+    }
+
+    #[inline]
+    fn settle(&self, value: usize) {
         self.0.set(value);
     }
 

@@ -49,6 +49,9 @@ impl<W> Waiters<W> {
     }
 
     /// Queues a waiter behind all others.
+    // Always, because a waiter that is passed through memory is read back in other pieces than it was written in. For that the
+    // processor waits, which was a fifth of a `Notify` with a waiter.
+    #[inline(always)]
     pub(crate) fn push_back(&mut self, waiter: W) -> Key {
         let index = self.allocate(waiter);
         let previous = self.tail.replace(index);
@@ -101,6 +104,7 @@ impl<W> Waiters<W> {
     }
 
     /// Frees a slot, and unlinks it if it still queues.
+    #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> W {
         let Key { index, generation } = key;
         assert_eq!(self.slots[index].generation, generation, "a key outlived its slot");
@@ -113,22 +117,29 @@ impl<W> Waiters<W> {
         slot.waiter.take().expect("a slot with a key is in use")
     }
 
+    #[inline]
     fn pop(&mut self, index: usize) -> Option<&mut W> {
         self.unlink(index);
         self.slots[index].waiter.as_mut()
     }
 
+    #[inline(always)]
     fn allocate(&mut self, waiter: W) -> usize {
-        let Some(index) = self.free else {
-            self.slots.push(Slot { generation: 0, linked: false, previous: None, next: None, waiter: Some(waiter) });
-            return self.slots.len() - 1;
-        };
+        let index = self.free.unwrap_or_else(|| self.grow());
         let slot = &mut self.slots[index];
         self.free = slot.next.take();
         slot.waiter = Some(waiter);
         index
     }
 
+    /// Adds a free slot. Apart, so that queueing is small where it is inlined.
+    #[cold]
+    fn grow(&mut self) -> usize {
+        self.slots.push(Slot { generation: 0, linked: false, previous: None, next: None, waiter: None });
+        self.slots.len() - 1
+    }
+
+    #[inline]
     fn unlink(&mut self, index: usize) {
         let slot = &mut self.slots[index];
         slot.linked = false;

@@ -72,6 +72,7 @@ impl<F: Flavor> Core<F> {
     }
 
     /// Answers one in the queue, or leaves a permit. Returns whom to wake.
+    #[inline]
     fn notify_queue(&self, queue: &mut Queue, order: Order) -> Option<Waker> {
         let waiter = match order {
             Order::Fifo => queue.pop_front(),
@@ -106,9 +107,13 @@ impl<F: Flavor> Core<F> {
     }
 
     /// The last in the queue may have gone. Under the lock.
+    #[inline]
     fn settle(&self, queue: &Queue) {
-        if queue.is_empty() {
-            self.change(|word| if word % BROADCAST == WAITING { word / BROADCAST * BROADCAST } else { word });
+        let word = self.word.load();
+        if queue.is_empty() && word % BROADCAST == WAITING {
+            // From `WAITING` nobody leads away but who has the lock. A `notify` that still reads it asks for the lock as well, and
+            // whatever exchanges the word finds the latest.
+            self.word.settle(word / BROADCAST * BROADCAST);
         }
     }
 
@@ -250,6 +255,7 @@ pub(crate) enum Waiter {
 }
 
 impl Waiter {
+    #[inline]
     fn answer(&mut self, answer: Self) -> Option<Waker> {
         match mem::replace(self, answer) {
             Self::Waiting(waker) => waker,
@@ -280,6 +286,7 @@ pub(crate) enum Stage {
 
 impl Stage {
     /// It was answered, and gives its slot back.
+    #[inline]
     fn end(&mut self, queue: &mut Queue) {
         if let Self::Queued(key) = mem::replace(self, Self::Done) {
             // An answered waiter has given its waker away: nothing to drop under the lock.

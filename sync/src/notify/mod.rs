@@ -62,6 +62,7 @@ impl Notify {
     /// # Cancel safety
     ///
     /// A future that is dropped loses its place in the queue, but no permit: the one it was given passes to the next.
+    #[inline]
     pub fn notified(&self) -> Notified<'_> {
         Notified::of(&self.core)
     }
@@ -102,6 +103,7 @@ impl Notify {
     /// notify.notified().await; // takes the permit
     /// # }
     /// ```
+    #[inline]
     pub fn notify_one(&self) {
         self.core.notify(Order::Fifo);
     }
@@ -153,6 +155,7 @@ pub struct Notified<'a, F: Flavor = Threads> {
 }
 
 impl<'a, F: Flavor> Notified<'a, F> {
+    #[inline]
     pub(crate) fn of(core: &'a Core<F>) -> Self {
         Self { core, stage: core.begin() }
     }
