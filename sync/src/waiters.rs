@@ -5,10 +5,12 @@
 //! the slot, which its future reads or gives back when it is dropped. Slots are reused, so that waiting allocates nothing
 //! once there have been as many waiters as there ever are.
 
+use std::num::NonZeroUsize;
+
 /// The right to one slot. Not `Clone`: [`Waiters::remove`] consumes it.
 #[derive(Debug)]
 pub(crate) struct Key {
-    index: usize,
+    place: Place,
     /// The slot's at the time: a stale key is found, not obeyed.
     generation: u64,
 }
@@ -17,11 +19,11 @@ pub(crate) struct Key {
 pub(crate) struct Waiters<W> {
     slots: Vec<Slot<W>>,
     /// The first free slot; the others follow by `next`.
-    free: Option<usize>,
+    free: Option<Place>,
     /// Who waits longest.
-    head: Option<usize>,
+    head: Option<Place>,
     /// Who came last.
-    tail: Option<usize>,
+    tail: Option<Place>,
 }
 
 struct Slot<W> {
@@ -30,9 +32,9 @@ struct Slot<W> {
     /// Whether it queues.
     linked: bool,
     /// The neighbour that came earlier, if linked.
-    previous: Option<usize>,
+    previous: Option<Place>,
     /// The neighbour that came later, if linked; the next free slot, if free.
-    next: Option<usize>,
+    next: Option<Place>,
     /// None in a free slot.
     waiter: Option<W>,
 }
@@ -53,22 +55,22 @@ impl<W> Waiters<W> {
     // processor waits, which was a fifth of a `Notify` with a waiter.
     #[inline(always)]
     pub(crate) fn push_back(&mut self, waiter: W) -> Key {
-        let index = self.allocate(waiter);
-        let previous = self.tail.replace(index);
+        let place = self.allocate(waiter);
+        let previous = self.tail.replace(place);
         match previous {
-            Some(previous) => self.slots[previous].next = Some(index),
-            None => self.head = Some(index),
+            Some(previous) => self.slots[previous.index()].next = Some(place),
+            None => self.head = Some(place),
         }
-        let slot = &mut self.slots[index];
+        let slot = &mut self.slots[place.index()];
         slot.previous = previous;
         slot.linked = true;
-        Key { index, generation: slot.generation }
+        Key { place, generation: slot.generation }
     }
 
     /// Who waits longest.
     #[inline]
     pub(crate) fn front(&self) -> Option<&W> {
-        self.head.and_then(|index| self.slots[index].waiter.as_ref())
+        self.head.and_then(|place| self.slots[place.index()].waiter.as_ref())
     }
 
     /// Unlinks who waits longest, for the caller to leave the answer in its slot.
@@ -85,10 +87,10 @@ impl<W> Waiters<W> {
     /// Unlinks who waits longest among the `wanted`.
     pub(crate) fn pop_first(&mut self, wanted: impl Fn(&W) -> bool) -> Option<&mut W> {
         let mut next = self.head;
-        while let Some(index) = next {
-            let slot = &self.slots[index];
+        while let Some(place) = next {
+            let slot = &self.slots[place.index()];
             if slot.waiter.as_ref().is_some_and(&wanted) {
-                return self.pop(index);
+                return self.pop(place);
             }
             next = slot.next;
         }
@@ -98,7 +100,7 @@ impl<W> Waiters<W> {
     /// The waiter in a slot, linked or not.
     #[inline]
     pub(crate) fn at(&mut self, key: &Key) -> &mut W {
-        let slot = &mut self.slots[key.index];
+        let slot = &mut self.slots[key.place.index()];
         assert_eq!(slot.generation, key.generation, "a key outlived its slot");
         slot.waiter.as_mut().expect("a slot with a key is in use")
     }
@@ -106,52 +108,69 @@ impl<W> Waiters<W> {
     /// Frees a slot, and unlinks it if it still queues.
     #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> W {
-        let Key { index, generation } = key;
-        assert_eq!(self.slots[index].generation, generation, "a key outlived its slot");
-        if self.slots[index].linked {
-            self.unlink(index);
+        let Key { place, generation } = key;
+        assert_eq!(self.slots[place.index()].generation, generation, "a key outlived its slot");
+        if self.slots[place.index()].linked {
+            self.unlink(place);
         }
-        let slot = &mut self.slots[index];
+        let slot = &mut self.slots[place.index()];
         slot.generation += 1;
-        slot.next = self.free.replace(index);
+        slot.next = self.free.replace(place);
         slot.waiter.take().expect("a slot with a key is in use")
     }
 
     #[inline]
-    fn pop(&mut self, index: usize) -> Option<&mut W> {
-        self.unlink(index);
-        self.slots[index].waiter.as_mut()
+    fn pop(&mut self, place: Place) -> Option<&mut W> {
+        self.unlink(place);
+        self.slots[place.index()].waiter.as_mut()
     }
 
     #[inline(always)]
-    fn allocate(&mut self, waiter: W) -> usize {
-        let index = self.free.unwrap_or_else(|| self.grow());
-        let slot = &mut self.slots[index];
+    fn allocate(&mut self, waiter: W) -> Place {
+        let place = self.free.unwrap_or_else(|| self.grow());
+        let slot = &mut self.slots[place.index()];
         self.free = slot.next.take();
         slot.waiter = Some(waiter);
-        index
+        place
     }
 
     /// Adds a free slot. Apart, so that queueing is small where it is inlined.
     #[cold]
-    fn grow(&mut self) -> usize {
+    fn grow(&mut self) -> Place {
         self.slots.push(Slot { generation: 0, linked: false, previous: None, next: None, waiter: None });
-        self.slots.len() - 1
+        Place::of(self.slots.len() - 1)
     }
 
     #[inline]
-    fn unlink(&mut self, index: usize) {
-        let slot = &mut self.slots[index];
+    fn unlink(&mut self, place: Place) {
+        let slot = &mut self.slots[place.index()];
         slot.linked = false;
         let (previous, next) = (slot.previous.take(), slot.next.take());
         match previous {
-            Some(previous) => self.slots[previous].next = next,
+            Some(previous) => self.slots[previous.index()].next = next,
             None => self.head = next,
         }
         match next {
-            Some(next) => self.slots[next].previous = previous,
+            Some(next) => self.slots[next.index()].previous = previous,
             None => self.tail = previous,
         }
+    }
+}
+
+/// Where a slot is. It has a niche, so that a link is one word: of two, the processor would write the parts and read the whole,
+/// and would have to wait between.
+#[derive(Clone, Copy, Debug)]
+struct Place(NonZeroUsize);
+
+impl Place {
+    #[inline]
+    fn of(index: usize) -> Self {
+        Self(NonZeroUsize::MIN.saturating_add(index))
+    }
+
+    #[inline]
+    fn index(self) -> usize {
+        self.0.get() - 1
     }
 }
 
@@ -199,7 +218,7 @@ mod tests {
     fn a_stale_key_is_found() {
         let mut waiters = Waiters::new();
         let key = waiters.push_back(1);
-        let stale = super::Key { index: key.index, generation: key.generation };
+        let stale = super::Key { place: key.place, generation: key.generation };
         waiters.remove(key);
         waiters.push_back(2);
         waiters.at(&stale);
