@@ -31,7 +31,7 @@
 //! | [`sync`] | channels, locks and notification, for any executor |
 //! | [`IoBuf`], [`IoBufMut`], [`Slice`], [`RecvBuf`] | what may be lent to the kernel |
 //! | [`sim`] | the same program in a simulated world that a seed decides |
-//! | [`probe`], [`metrics`] | what the machine supports, what the runtime does |
+//! | [`probe`], [`metrics`], [`dump()`] | what the machine supports, what the runtime does, what its tasks wait for |
 //! | [`driver`] | operations of one's own |
 #![forbid(unsafe_code)]
 
@@ -43,8 +43,9 @@ pub use quoit_runtime::task::{
     AbortHandle, AbortOnDrop, JoinError, JoinHandle, RemoteAbortOnDrop, RemoteJoinHandle, on_complete,
 };
 pub use quoit_runtime::{
-    Builder, Cause, Features, Handle, KernelKind, Metrics, Refusal, Runtime, ShutdownReport, Support, ThreadBound,
-    Workers, WorkersBuilder, block_on, metrics, probe, spawn, spawn_blocking, task_local,
+    Builder, Cause, Dump, Features, Handle, KernelKind, Metrics, Refusal, Runtime, ShutdownReport, Support, TaskDump,
+    TaskState, ThreadBound, WaitsFor, Workers, WorkersBuilder, block_on, dump, metrics, probe, spawn, spawn_blocking,
+    task_local,
 };
 
 mod future_ext;

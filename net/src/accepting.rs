@@ -239,6 +239,10 @@ impl AcceptSink for Accepting {
         }
         Rearm::No
     }
+
+    fn waiters(&self) -> Option<&Waiters> {
+        Some(&self.waiters)
+    }
 }
 
 impl fmt::Debug for Accepting {

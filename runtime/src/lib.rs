@@ -20,7 +20,7 @@
 //! | [`Handle`] | giving a runtime something to do from other threads |
 //! | [`blocking`] | threads for calls that block |
 //! | [`sim`] | a simulated kernel: clock, network, disks and faults, decided by a seed |
-//! | [`probe`] | what the machine supports |
+//! | [`probe`], [`dump()`] | what the machine supports; what each task waits for |
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(
@@ -34,6 +34,7 @@ mod builder;
 pub mod cancel_scope;
 mod context;
 mod driver;
+mod dump;
 mod executor;
 pub mod fd;
 mod finish;
@@ -60,6 +61,7 @@ pub mod waiters;
 
 pub use crate::blocking::spawn_blocking;
 pub use crate::builder::Builder;
+pub use crate::dump::{Dump, TaskDump, TaskState, WaitsFor, dump};
 pub use crate::handle::Handle;
 pub use crate::kernel::choice::KernelKind;
 pub use crate::kernel::probe::{Features, Support, probe};

@@ -226,14 +226,18 @@ impl Core {
         let was_running = self.driver.is_running();
         self.driver.set_running(true);
         let seat = self.simulated.as_ref().map(|simulated| Rc::clone(&simulated.seat));
-        Running {
+        let running = Running {
             core: self,
             was_running,
             flushes: true,
             _current: Current::new(self),
             _entered: Entered::new(&self.executor),
             _seated: world::enter(seat),
+        };
+        if self.executor.readings.are_none() {
+            self.read_clock();
         }
+        running
     }
 
     /// One turn, for who drives several runtimes on one thread.
@@ -271,8 +275,19 @@ impl Core {
             if is_idle && self.driver.counters.cqes.get() == heard {
                 self.timers_due.set(self.timers.move_on());
             }
+            // In exchange for the look before the sleep, which `how_long` saves. Without timers nobody looks.
+            if !self.timers.is_empty() {
+                self.read_clock();
+            }
         }
         self.executor.wake_deferred();
+    }
+
+    /// Looks at the clock. Tasks are stamped with what it showed last.
+    pub(crate) fn read_clock(&self) -> Instant {
+        let now = self.timers.clock().now();
+        self.executor.readings.record(now);
+        now
     }
 
     /// Fires the timers that are due. The clock is read after each entry, and between entries now and then.
@@ -283,7 +298,7 @@ impl Core {
         match self.turns_to_clock.get() {
             0 => {
                 self.turns_to_clock.set(TURNS_PER_CLOCK);
-                self.timers_due.set(self.timers.fire());
+                self.timers_due.set(self.timers.fire(self.read_clock()));
             }
             left => self.turns_to_clock.set(left - 1),
         }
@@ -297,7 +312,7 @@ impl Core {
         if self.executor.has_ready() || self.timers_due.get() || self.driver.must_hear() {
             return Wait::No;
         }
-        let wait = match self.timers.until_next() {
+        let wait = match self.timers.until_next(|| self.now_before_sleep()) {
             Some(Duration::ZERO) => {
                 // Due by now: the next turn looks at the clock.
                 self.turns_to_clock.set(0);
@@ -312,6 +327,12 @@ impl Core {
             None => Wait::Forever,
         };
         if self.executor.remote().prepare_sleep() { wait } else { Wait::No }
+    }
+
+    /// What the clock shows now, or showed a moment ago when timers were fired in this turn.
+    fn now_before_sleep(&self) -> Instant {
+        let has_just_looked = self.turns_to_clock.get() == TURNS_PER_CLOCK && !self.timers.clock().stands();
+        if has_just_looked { self.executor.readings.last() } else { self.read_clock() }
     }
 
     pub(crate) fn metrics(&self) -> Metrics {

@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::task::{Context, Waker};
 
+use crate::executor::waker::TaskKey;
 use crate::task::wake;
 
 /// The tasks that wait for one thing: a queue to have something, a write to end.
@@ -21,6 +22,14 @@ impl Waiters {
     /// Nobody waits.
     pub fn is_empty(&self) -> bool {
         self.list.borrow().is_empty()
+    }
+
+    /// The tasks that wait, each once; those that wait by wakers of others are unknown.
+    pub(crate) fn tasks(&self) -> Vec<TaskKey> {
+        let mut tasks: Vec<_> = self.list.borrow().iter().filter_map(|(_, waker)| TaskKey::of_waker(waker)).collect();
+        tasks.sort_by_key(|key| key.bits());
+        tasks.dedup();
+        tasks
     }
 
     /// A place in the list for one future, which is not in it yet.

@@ -20,7 +20,7 @@ use quoit_runtime::socket::{Address, RawAddress};
 use quoit_runtime::task::poll_budget;
 
 use crate::datagram::receiving::{Receiving, Taken, Want};
-use crate::waiters::Place;
+use crate::waiters::{Place, Waiters};
 
 pub(crate) use crate::datagram::loans::Loans;
 
@@ -63,6 +63,10 @@ impl MessageSink for Datagrams {
 
     fn ended(self: Rc<Self>, end: RecvEnd) -> Rearm {
         Receiving::ended(&self, end)
+    }
+
+    fn waiters(&self) -> Option<&Waiters> {
+        Some(self.receiving.waiters())
     }
 }
 

@@ -97,6 +97,11 @@ impl Drop for Taken<'_> {
 }
 
 impl Receiving {
+    /// Those that wait here.
+    pub(crate) fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
     /// A place for a future that is to wait here.
     pub(crate) fn place(&self) -> Place<'_> {
         self.waiters.place()

@@ -37,6 +37,7 @@ use quoit_runtime::op::{
 use quoit_runtime::timer::{Instant, Timer};
 
 use crate::stream::receiving::{Receiver, Receiving};
+use crate::waiters::Waiters;
 
 pub(crate) use crate::stream::conversions::stream_conversions;
 pub(crate) use crate::stream::halves::halves;
@@ -85,6 +86,10 @@ impl RecvSink for Shared {
     fn ended(self: Rc<Self>, end: RecvEnd) -> Rearm {
         Receiving::ended(&self, end)
     }
+
+    fn waiters(&self) -> Option<&Waiters> {
+        Some(self.receiving.waiters())
+    }
 }
 
 impl MessageSink for Shared {
@@ -94,6 +99,10 @@ impl MessageSink for Shared {
 
     fn ended(self: Rc<Self>, end: RecvEnd) -> Rearm {
         Receiving::ended(&self, end)
+    }
+
+    fn waiters(&self) -> Option<&Waiters> {
+        Some(self.receiving.waiters())
     }
 }
 

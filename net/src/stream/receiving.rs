@@ -119,6 +119,11 @@ pub(crate) trait Receiver: RecvSink + MessageSink {
 }
 
 impl Receiving {
+    /// Those that wait here.
+    pub(crate) fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
     /// A place for a future that is to wait here.
     pub(crate) fn place(&self) -> Place<'_> {
         self.waiters.place()

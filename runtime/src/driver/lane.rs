@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::driver::slots::OpKey;
 use crate::driver::wake;
+use crate::executor::waker::TaskKey;
 use crate::fd::{SharedFd, WeakFd};
 
 /// An order among the operations of one runtime. Clones are the same lane.
@@ -102,6 +103,11 @@ impl Lane {
     /// An op waits for its turn, or somebody for the end of all.
     pub(crate) fn is_awaited(&self) -> bool {
         !self.0.parked.borrow().is_empty() || !self.0.idle.borrow().is_empty()
+    }
+
+    /// The tasks that wait for the end of all.
+    pub(crate) fn waiting_tasks(&self) -> Vec<TaskKey> {
+        self.0.idle.borrow().iter().filter_map(TaskKey::of_waker).collect()
     }
 
     /// Binds the lane to a driver. `false` where it is another one's.

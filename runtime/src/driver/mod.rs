@@ -23,6 +23,7 @@ mod guard;
 pub(crate) mod lane;
 pub(crate) mod lifecycle;
 mod quiet;
+mod report;
 mod shutdown;
 pub(crate) mod slots;
 

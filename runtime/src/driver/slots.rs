@@ -22,6 +22,7 @@ use crate::driver::lane::Lane;
 use crate::driver::lifecycle::Stage;
 use crate::driver::{Driver, Step};
 use crate::kernel::Cqe;
+use crate::op::Description;
 
 /// Names one operation: a slot and the generation of its use. Its bits are the `user_data` of the op's entries.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,6 +110,8 @@ pub(crate) struct OpKind {
     pub(crate) abort: unsafe fn(NonNull<Memory>),
     /// How many bytes of memory the kernel may touch on the op's behalf.
     pub(crate) bytes: unsafe fn(NonNull<Memory>) -> usize,
+    /// What the op is about.
+    pub(crate) describe: unsafe fn(NonNull<Memory>) -> Description,
 }
 
 /// Room for an op; a larger one lives in a box, and the box here.
@@ -272,6 +275,7 @@ static NOTHING: OpKind = OpKind {
     release: |_| unreachable!("a vacant slot has nothing to let go of"),
     abort: |_| {},
     bytes: |_| 0,
+    describe: |_| Description::default(),
 };
 
 #[cfg(test)]

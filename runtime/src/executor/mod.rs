@@ -4,6 +4,7 @@
 //! of every borrow (I8): they may spawn, wake, abort and join as they like.
 
 mod budget;
+pub(crate) mod census;
 mod mail;
 pub(crate) mod remote;
 pub(crate) mod waker;
@@ -17,12 +18,14 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use crate::driver::shield;
+use crate::executor::census::Readings;
 use crate::executor::remote::{FIRST_TASK, Message, ROOT, Remote};
 use crate::executor::waker::{MOST_INDEX, RuntimeId, TaskKey};
 use crate::kernel::sim::Seat;
 use crate::metrics::ExecutorCounters;
 use crate::sys;
 use crate::task::{Id, Task};
+use crate::timer::Instant;
 
 pub(crate) use crate::executor::budget::Budget;
 pub use crate::executor::budget::poll_budget;
@@ -51,6 +54,8 @@ pub(crate) struct Executor {
     /// Decides which of the ready tasks comes first, in a simulation.
     chooser: Option<Rc<Seat>>,
     pub(crate) counters: ExecutorCounters,
+    /// What tasks are stamped with.
+    pub(crate) readings: Readings,
 }
 
 /// How far the end has come.
@@ -81,6 +86,12 @@ struct Entry {
     aborted: bool,
     /// The next vacant entry, while this one is vacant.
     next_vacant: Option<u32>,
+    /// What the clock last showed when its task was spawned.
+    spawned: Instant,
+    /// What the clock last showed when its task was last polled; without meaning while `polls` is 0.
+    polled: Instant,
+    /// How often its task was polled.
+    polls: u64,
     task: Option<Rc<dyn Task>>,
 }
 
@@ -109,6 +120,7 @@ impl Executor {
             budget: Budget::new(),
             chooser: None,
             counters: ExecutorCounters::default(),
+            readings: Readings::new(),
         };
         Ok((executor, descriptor))
     }
@@ -193,6 +205,9 @@ impl Executor {
                     queued: false,
                     aborted: false,
                     next_vacant: None,
+                    spawned: self.readings.last(),
+                    polled: self.readings.last(),
+                    polls: 0,
                     task: None,
                 });
                 self.remote.grow_to(index);
@@ -203,6 +218,8 @@ impl Executor {
         let entry = table.entry(index);
         entry.queued = true;
         entry.aborted = false;
+        entry.spawned = self.readings.last();
+        entry.polls = 0;
         TaskKey::new(self.id, entry.generation, index)
     }
 
@@ -288,6 +305,8 @@ impl Executor {
         let mut table = self.table.borrow_mut();
         let Some(entry) = table.live(index) else { return };
         entry.queued = false;
+        entry.polls += 1;
+        entry.polled = self.readings.last();
         let (generation, aborted, task) = (entry.generation, entry.aborted, entry.task.clone());
         drop(table);
         let Some(task) = task else { unreachable!("a live entry holds a task") };

@@ -68,6 +68,11 @@ impl TaskKey {
         ManuallyDrop::new(unsafe { Waker::from_raw(raw(self)) })
     }
 
+    /// The task that a waker wakes, if it is one of ours: wakers of others may wake anything.
+    pub(crate) fn of_waker(waker: &Waker) -> Option<Self> {
+        ptr::eq(waker.vtable(), &VTABLE).then(|| key_of(waker.data()))
+    }
+
     /// Wakes the task, from whatever thread.
     pub(crate) fn wake(self) {
         let entered = ENTERED.get();
@@ -195,6 +200,13 @@ mod tests {
         let waker = Waker::clone(&one.waker());
         assert!(waker.will_wake(&one.waker()));
         assert!(!waker.will_wake(&other.waker()));
+    }
+
+    #[test]
+    fn a_waker_tells_its_task_and_that_of_somebody_else_none() {
+        let key = TaskKey::new(RuntimeId(3), 1, 2);
+        assert_eq!(TaskKey::of_waker(&key.waker()), Some(key));
+        assert_eq!(TaskKey::of_waker(Waker::noop()), None);
     }
 
     #[test]

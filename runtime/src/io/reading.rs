@@ -206,6 +206,10 @@ impl RecvSink for Reading {
         self.waiters.wake();
         Rearm::No
     }
+
+    fn waiters(&self) -> Option<&Waiters> {
+        Some(&self.waiters)
+    }
 }
 
 impl Drop for Reading {

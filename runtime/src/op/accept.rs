@@ -11,8 +11,10 @@ use std::rc::Rc;
 use io_uring::{opcode, types};
 
 use crate::fd::SharedFd;
+use crate::op::description::Sink;
 use crate::op::recv_multi::Rearm;
-use crate::op::{Completion, Driver, Op, Step};
+use crate::op::{Completion, Description, Driver, Op, Step};
+use crate::waiters::Waiters;
 
 /// Where a listener's connections go.
 ///
@@ -24,6 +26,12 @@ pub trait AcceptSink: 'static {
     /// The accept has ended, with this errno (0: for no reason that concerns anybody); the answer says whether to arm it
     /// again at once. One that was cancelled cannot be.
     fn ended(self: Rc<Self>, errno: i32) -> Rearm;
+
+    /// Those that wait for what arrives here, for a [dump](crate::dump()): an operation that serves them stands for what they
+    /// wait for. Called by nobody else, with nothing borrowed.
+    fn waiters(&self) -> Option<&Waiters> {
+        None
+    }
 }
 
 /// A multishot accept (`IORING_OP_ACCEPT` with `IORING_ACCEPT_MULTISHOT`). Dropping its future cancels it.
@@ -76,6 +84,10 @@ unsafe impl Op for AcceptMulti {
 
     unsafe fn complete(self, answer: Completion) -> io::Result<()> {
         answer.value().map(drop)
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(Some(&self.fd)).serving(Sink::Accept(Rc::clone(&self.sink)))
     }
 }
 

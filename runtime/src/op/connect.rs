@@ -5,7 +5,7 @@ use std::io;
 use io_uring::opcode;
 
 use crate::fd::SharedFd;
-use crate::op::{Completion, Driver, Op, Step, target_of};
+use crate::op::{Completion, Description, Driver, Op, Step, target_of};
 use crate::sys::address::RawAddress;
 
 /// Connects a socket (`IORING_OP_CONNECT`).
@@ -48,5 +48,9 @@ unsafe impl Op for Connect {
 
     fn bytes(&self) -> usize {
         self.address.len() as usize
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(self.fd.as_ref())
     }
 }

@@ -15,6 +15,7 @@ use crate::buf::RecvBuf;
 use crate::op::{Rearm, RecvEnd};
 use crate::sys::address::Address;
 use crate::sys::message::{control_space, controls, empty_header};
+use crate::waiters::Waiters;
 
 /// A message that was received.
 #[derive(Debug)]
@@ -40,6 +41,12 @@ pub trait MessageSink: 'static {
     /// The receive has ended; the answer says whether to arm it again at once. A single one cannot be, nor one that was
     /// cancelled.
     fn ended(self: Rc<Self>, end: RecvEnd) -> Rearm;
+
+    /// Those that wait for what arrives here, for a [dump](crate::dump()): an operation that serves them stands for what they
+    /// wait for. Called by nobody else, with nothing borrowed.
+    fn waiters(&self) -> Option<&Waiters> {
+        None
+    }
 }
 
 /// What is to be received, which decides how much room there is beside the bytes.

@@ -13,6 +13,7 @@ mod accept;
 mod change_names;
 mod close;
 mod connect;
+mod description;
 mod in_flight;
 mod message;
 mod nop;
@@ -50,6 +51,7 @@ pub use crate::op::accept::{AcceptMulti, AcceptSink};
 pub use crate::op::change_names::ChangeNames;
 pub use crate::op::close::Close;
 pub use crate::op::connect::Connect;
+pub use crate::op::description::Description;
 pub use crate::op::in_flight::{InFlight, submit, submit_behind, submit_to};
 pub use crate::op::message::{MOST_DESCRIPTORS, Message, MessageSink, Traffic};
 pub use crate::op::nop::Nop;
@@ -80,7 +82,8 @@ pub use crate::op::write::Write;
 /// What an entry names (buffers, addresses, paths, and the descriptor, by a [`SharedFd`]) must be
 /// owned by the op and stay valid and in place until the entry's final completion, or until the op is dropped after it.
 /// While an op is in its slot it does not move, so an entry may name the op's own fields. `Step::Done` may be answered only
-/// when no entry of the op is with the kernel.
+/// when no entry of the op is with the kernel. [`describe`](Self::describe) is called at times when the kernel has an entry:
+/// it does what it says there and no more.
 ///
 /// # Examples
 ///
@@ -154,6 +157,12 @@ pub unsafe trait Op: Sized + 'static {
     fn bytes(&self) -> usize {
         0
     }
+
+    /// What the op is about, for a [dump](crate::dump()). Told from its own fields, while it is in its slot: calls nothing of the
+    /// runtime's, and touches no memory that an entry names.
+    fn describe(&self) -> Description {
+        Description::default()
+    }
 }
 
 /// The descriptor of an op that has not ended, as an entry names it.
@@ -225,6 +234,7 @@ fn kind_of<T: Op>() -> &'static OpKind {
             release: release::<T>,
             abort: abort::<T>,
             bytes: bytes::<T>,
+            describe: describe::<T>,
         }
     }
 }
@@ -283,4 +293,9 @@ unsafe fn abort<T: Op>(memory: NonNull<Memory>) {
 unsafe fn bytes<T: Op>(memory: NonNull<Memory>) -> usize {
     // SAFETY: the slot's kind is that of `T`, and the driver is not running any of the op's code.
     unsafe { op_in::<T>(memory) }.bytes()
+}
+
+unsafe fn describe<T: Op>(memory: NonNull<Memory>) -> Description {
+    // SAFETY: the slot's kind is that of `T`, and the driver is not running any of the op's code.
+    unsafe { op_in::<T>(memory) }.describe()
 }

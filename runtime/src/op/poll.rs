@@ -6,7 +6,7 @@ use io_uring::opcode;
 
 use crate::fd::SharedFd;
 use crate::op::pause::{is_unasked, pause};
-use crate::op::{Completion, Driver, Op, Step, target_of};
+use crate::op::{Completion, Description, Driver, Op, Step, target_of};
 
 /// Waits once until one of `events` (`POLLIN` and its kind, see
 /// [`poll(2)`](https://man7.org/linux/man-pages/man2/poll.2.html)) holds (`IORING_OP_POLL_ADD`). Answers the events that do.
@@ -66,5 +66,9 @@ unsafe impl Op for PollOnce {
 
     fn release(&mut self) {
         self.fd = None;
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(self.fd.as_ref())
     }
 }

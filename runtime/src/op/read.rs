@@ -5,7 +5,7 @@ use io_uring::opcode;
 
 use crate::buf::{BufResult, IoBufMut, commit, target};
 use crate::fd::SharedFd;
-use crate::op::{Completion, Driver, Op, Step, target_of};
+use crate::op::{Completion, Description, Driver, Op, Step, target_of};
 
 /// Reads from a file at an offset (`IORING_OP_READ`, as
 /// [`pread(2)`](https://man7.org/linux/man-pages/man2/pread.2.html)). Answers the count of bytes; 0 is the end of the file.
@@ -54,5 +54,9 @@ unsafe impl<B: IoBufMut> Op for ReadAt<B> {
 
     fn bytes(&self) -> usize {
         self.buf.capacity()
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(self.fd.as_ref())
     }
 }

@@ -11,8 +11,9 @@ use io_uring::opcode;
 
 use crate::buf::{RecvBuf, commit, target};
 use crate::fd::SharedFd;
+use crate::op::description::Sink;
 use crate::op::recv_multi::{Rearm, RecvEnd, RecvSink};
-use crate::op::{AT_POSITION, Completion, Driver, Op, Step, target_of};
+use crate::op::{AT_POSITION, Completion, Description, Driver, Op, Step, target_of};
 
 /// Reads once at the file's own position (`IORING_OP_READ`, as
 /// [`read(2)`](https://man7.org/linux/man-pages/man2/read.2.html)), into memory of its own. Where a descriptor is
@@ -85,6 +86,10 @@ unsafe impl Op for ReadNext {
 
     fn bytes(&self) -> usize {
         self.buf.capacity()
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(self.fd.as_ref()).serving(Sink::Recv(Rc::clone(&self.sink)))
     }
 }
 

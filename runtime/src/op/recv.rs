@@ -11,8 +11,9 @@ use io_uring::{opcode, types};
 
 use crate::buf::{RecvBuf, commit, target};
 use crate::fd::SharedFd;
+use crate::op::description::Sink;
 use crate::op::recv_multi::{Rearm, RecvEnd, RecvSink};
-use crate::op::{Completion, Driver, Op, Step};
+use crate::op::{Completion, Description, Driver, Op, Step};
 
 /// A single receive (`IORING_OP_RECV`) into memory of its own. What arrives belongs to the socket's [`RecvSink`].
 pub struct Recv {
@@ -59,6 +60,10 @@ unsafe impl Op for Recv {
 
     fn bytes(&self) -> usize {
         self.buf.capacity()
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(Some(&self.fd)).serving(Sink::Recv(Rc::clone(&self.sink)))
     }
 }
 

@@ -10,7 +10,8 @@ use io_uring::{opcode, types};
 
 use crate::buf::{RecvBuf, commit, target};
 use crate::fd::SharedFd;
-use crate::op::{Completion, Driver, MessageSink, Op, Rearm, RecvEnd, Step, Traffic};
+use crate::op::description::Sink;
+use crate::op::{Completion, Description, Driver, MessageSink, Op, Rearm, RecvEnd, Step, Traffic};
 
 /// A single receive of a message (`IORING_OP_RECVMSG`) into memory of its own. What arrives belongs to the socket's
 /// [`MessageSink`].
@@ -101,6 +102,10 @@ unsafe impl Op for RecvMsg {
 
     fn bytes(&self) -> usize {
         self.buf.capacity() + self.beside.len()
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(Some(&self.fd)).serving(Sink::Message(Rc::clone(&self.sink)))
     }
 }
 

@@ -12,7 +12,8 @@ use io_uring::{opcode, types};
 
 use crate::buf::BufferPool;
 use crate::fd::SharedFd;
-use crate::op::{Completion, Driver, MessageSink, Op, Rearm, RecvEnd, Step, Traffic};
+use crate::op::description::Sink;
+use crate::op::{Completion, Description, Driver, MessageSink, Op, Rearm, RecvEnd, Step, Traffic};
 
 /// A multishot receive of messages (`IORING_OP_RECVMSG` with `IORING_RECV_MULTISHOT`).
 ///
@@ -83,6 +84,10 @@ unsafe impl Op for RecvMsgMulti {
 
     unsafe fn complete(self, answer: Completion) -> io::Result<()> {
         answer.value().map(drop)
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(Some(&self.fd)).serving(Sink::Message(Rc::clone(&self.sink)))
     }
 }
 

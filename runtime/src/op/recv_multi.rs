@@ -10,7 +10,9 @@ use io_uring::{opcode, types};
 
 use crate::buf::{BufferPool, RecvBuf};
 use crate::fd::SharedFd;
-use crate::op::{Completion, Driver, Op, Step};
+use crate::op::description::Sink;
+use crate::op::{Completion, Description, Driver, Op, Step};
+use crate::waiters::Waiters;
 
 /// Where a socket's received bytes go.
 ///
@@ -21,6 +23,12 @@ pub trait RecvSink: 'static {
 
     /// The receive has ended; the answer says whether to arm it again at once. One that was cancelled cannot be.
     fn ended(self: Rc<Self>, end: RecvEnd) -> Rearm;
+
+    /// Those that wait for what arrives here, for a [dump](crate::dump()): an operation that serves them stands for what they
+    /// wait for. Called by nobody else, with nothing borrowed.
+    fn waiters(&self) -> Option<&Waiters> {
+        None
+    }
 }
 
 /// Why a receive ended.
@@ -121,6 +129,10 @@ unsafe impl Op for RecvMulti {
 
     unsafe fn complete(self, answer: Completion) -> io::Result<()> {
         answer.value().map(drop)
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(Some(&self.fd)).serving(Sink::Recv(Rc::clone(&self.sink)))
     }
 }
 

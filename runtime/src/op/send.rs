@@ -10,7 +10,7 @@ use io_uring::opcode;
 
 use crate::buf::{BufResult, IoBuf, IoVectoredBuf, sqe_len};
 use crate::fd::SharedFd;
-use crate::op::{Completion, Driver, Op, Step, target_of};
+use crate::op::{Completion, Description, Driver, Op, Step, target_of};
 
 /// How much of the buffer a send is to bring out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +86,10 @@ unsafe impl<B: IoBuf> Op for Send<B> {
 
     fn bytes(&self) -> usize {
         self.buf.len()
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(self.fd.as_ref())
     }
 }
 
@@ -200,6 +204,10 @@ unsafe impl<V: IoVectoredBuf> Op for SendVectored<V> {
 
     fn bytes(&self) -> usize {
         self.bufs.total_len()
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(self.fd.as_ref())
     }
 }
 

@@ -17,7 +17,7 @@ use io_uring::opcode;
 use crate::driver::lane::Lane;
 use crate::fd::SharedFd;
 use crate::op::send::{Outcome, broken, outcome};
-use crate::op::{Completion, Driver, Op, Step, submit_behind, target_of};
+use crate::op::{Completion, Description, Driver, Op, Step, submit_behind, target_of};
 
 /// Sends a copy of a short message at the end of the turn, whole, behind the lane's earlier ones. `None` where that is not
 /// possible: it is long, an earlier send of the lane is under way, or the runtime is not running. Then nothing has happened.
@@ -104,6 +104,10 @@ unsafe impl Op for SendCopy {
 
     fn bytes(&self) -> usize {
         self.copy.len()
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(self.fd.as_ref())
     }
 }
 

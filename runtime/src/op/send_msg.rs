@@ -12,7 +12,7 @@ use io_uring::{opcode, types};
 
 use crate::buf::{BufResult, IoBuf, sqe_len};
 use crate::fd::SharedFd;
-use crate::op::{Completion, Driver, Op, Step, target_of};
+use crate::op::{Completion, Description, Driver, Op, Step, target_of};
 use crate::sys::address::RawAddress;
 use crate::sys::message::empty_header;
 
@@ -124,6 +124,10 @@ unsafe impl<B: IoBuf> Op for SendMsg<B> {
 
     fn bytes(&self) -> usize {
         self.buf.len()
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(self.fd.as_ref())
     }
 }
 

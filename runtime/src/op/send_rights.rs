@@ -11,7 +11,7 @@ use io_uring::opcode;
 use crate::buf::{BufResult, IoBuf, sqe_len};
 use crate::fd::SharedFd;
 use crate::op::pause::{is_unasked, pause};
-use crate::op::{Completion, Driver, Op, Step, target_of};
+use crate::op::{Completion, Description, Driver, Op, Step, target_of};
 use crate::sys::message::{empty_header, rights};
 
 /// Sends all of a buffer on a Unix stream, and descriptors with its first byte (`IORING_OP_SENDMSG` with `SCM_RIGHTS`).
@@ -140,6 +140,10 @@ unsafe impl<B: IoBuf> Op for SendRights<B> {
 
     fn bytes(&self) -> usize {
         self.buf.len() + self.control.len()
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(self.fd.as_ref())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::buf::{BufResult, IoBuf, sqe_len};
 use crate::driver::lane::Lane;
 use crate::fd::SharedFd;
 use crate::op::send::{Extent, Outcome, broken, flags, outcome};
-use crate::op::{Completion, Driver, Op, Step, target_of};
+use crate::op::{Completion, Description, Driver, Op, Step, target_of};
 
 /// Sends a whole buffer without a copy (`IORING_OP_SEND_ZC`); with one, where the socket or the kernel can't.
 pub struct SendZc<B: IoBuf> {
@@ -153,6 +153,10 @@ unsafe impl<B: IoBuf> Op for SendZc<B> {
 
     fn bytes(&self) -> usize {
         self.len
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(self.fd.as_ref())
     }
 }
 

@@ -6,7 +6,7 @@ use std::net;
 use io_uring::opcode;
 
 use crate::fd::SharedFd;
-use crate::op::{Completion, Driver, Op, Step, target_of};
+use crate::op::{Completion, Description, Driver, Op, Step, target_of};
 
 /// Shuts down one direction of a socket, or both (`IORING_OP_SHUTDOWN`). Dropping the future does not stop it.
 #[derive(Debug)]
@@ -54,5 +54,9 @@ unsafe impl Op for Shutdown {
 
     fn release(&mut self) {
         self.fd = None;
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(self.fd.as_ref())
     }
 }

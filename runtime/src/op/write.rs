@@ -12,7 +12,7 @@ use io_uring::opcode;
 use crate::buf::{BufResult, IoBuf, sqe_len};
 use crate::fd::SharedFd;
 use crate::op::pause::{is_unasked, pause};
-use crate::op::{AT_POSITION, Completion, Driver, Op, Step, target_of};
+use crate::op::{AT_POSITION, Completion, Description, Driver, Op, Step, target_of};
 use crate::sys;
 
 /// Writes a buffer at the file's own position (`IORING_OP_WRITE`, as
@@ -130,6 +130,10 @@ unsafe impl<B: IoBuf> Op for Write<B> {
 
     fn bytes(&self) -> usize {
         self.buf.len()
+    }
+
+    fn describe(&self) -> Description {
+        Description::of(self.fd.as_ref())
     }
 }
 

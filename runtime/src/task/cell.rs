@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::driver::{shield, wake};
+use crate::executor::waker::TaskKey;
 use crate::task::remote_cell::RemoteCell;
 use crate::task::{Id, JoinError, Joinable};
 
@@ -32,6 +33,9 @@ pub(crate) trait Task {
 
     /// Ends the task where it stands: its future is dropped. Does nothing to a task that has ended.
     fn cancel(&self);
+
+    /// The task that waits for the end of this one on the same thread, if that is known.
+    fn joiner(&self) -> Option<TaskKey>;
 }
 
 /// Which task it is, and where it comes from.
@@ -48,6 +52,11 @@ pub(crate) struct Origin {
 pub(crate) trait Outlet<T> {
     /// Called once, when the task has ended.
     fn give(&self, output: Result<T, JoinError>);
+
+    /// The task that waits for it on the same thread, if that is known.
+    fn joiner(&self) -> Option<TaskKey> {
+        None
+    }
 }
 
 pub(crate) struct TaskCell<F: Future, O> {
@@ -146,6 +155,10 @@ impl<F: Future, O: Outlet<F::Output>> Task for TaskCell<F, O> {
             Err(payload) => self.end(Err(JoinError::panic(self.origin.id, payload))),
         }
     }
+
+    fn joiner(&self) -> Option<TaskKey> {
+        self.outlet.joiner()
+    }
 }
 
 /// The outlet of a task that is joined on its own thread: it keeps the output until that is taken.
@@ -167,6 +180,13 @@ impl<T> Outlet<T> for Here<T> {
         if let Some(joiner) = self.joiner.take() {
             wake(joiner);
         }
+    }
+
+    fn joiner(&self) -> Option<TaskKey> {
+        let joiner = self.joiner.take();
+        let task = joiner.as_ref().and_then(TaskKey::of_waker);
+        self.joiner.set(joiner);
+        task
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::context;
 use crate::driver::{shield, wake};
+use crate::executor::waker::TaskKey;
 use crate::timer::Instant;
 use crate::timer::clock::Clock;
 use crate::timer::wheel::{TimerKey, Wheel};
@@ -80,14 +81,23 @@ impl Timers {
         self.wheel.borrow().is_empty()
     }
 
+    /// The tasks that wait for deadlines, the earliest first.
+    pub(crate) fn waiting_tasks(&self) -> Vec<(Instant, TaskKey)> {
+        let wheel = self.wheel.borrow();
+        let tasks = wheel.payloads().filter_map(|timer| Some((timer.deadline, TaskKey::of_waker(&timer.waker)?)));
+        let mut tasks: Vec<_> = tasks.collect();
+        tasks.sort_by_key(|(deadline, task)| (*deadline, task.bits()));
+        tasks
+    }
+
     /// Wakes who waits for a deadline that has passed, the earliest first, a bounded number. Whether more are due.
-    pub(crate) fn fire(&self) -> bool {
-        self.fire_some().1
+    pub(crate) fn fire(&self, now: Instant) -> bool {
+        self.fire_some(now).1
     }
 
     /// How many were woken, and whether more are due.
-    fn fire_some(&self) -> (usize, bool) {
-        let now = self.clock.now().nanos() >> self.tick_bits.get();
+    fn fire_some(&self, now: Instant) -> (usize, bool) {
+        let now = now.nanos() >> self.tick_bits.get();
         let mut due = self.due.take();
         let more = self.wheel.borrow_mut().advance(now, MOST_AT_ONCE, &mut due);
         let count = due.len();
@@ -96,9 +106,9 @@ impl Timers {
         (count, more)
     }
 
-    /// How long until there is something to do.
-    pub(crate) fn until_next(&self) -> Option<Duration> {
-        Some(self.next()?.saturating_duration_since(self.clock.now()))
+    /// How long until there is something to do, if it is `now`.
+    pub(crate) fn until_next(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
+        Some(self.next()?.saturating_duration_since(now()))
     }
 
     /// When there is something to do: the next deadline, or an earlier time at which the wheel has to be looked after.
@@ -142,7 +152,7 @@ impl Timers {
             && let Some(next) = self.next()
         {
             self.clock.move_to(next);
-            let (woken, more) = self.fire_some();
+            let (woken, more) = self.fire_some(self.clock.now());
             // Else it was only the wheel that had to be looked after.
             if woken > 0 || more {
                 return more;

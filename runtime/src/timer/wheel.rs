@@ -152,6 +152,11 @@ impl<T> Wheel<T> {
         if entry.sequence == key.sequence { entry.payload.as_mut() } else { None }
     }
 
+    /// The payloads of those that wait, in no order.
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().filter_map(|entry| entry.payload.as_ref())
+    }
+
     /// The earliest tick at which `advance` has something to do, or `None` if no entry waits.
     ///
     /// No entry is due before this tick. It is the earliest deadline itself where that is less than 64 ticks away, and
