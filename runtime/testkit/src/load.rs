@@ -43,14 +43,20 @@ pub struct EchoLoad {
     pub connections: usize,
     /// How many messages to send on each; 0 is a connection that only ends. Default: 1000.
     pub messages_per_connection: u64,
+    /// How many messages of a connection are under way at once; at least 1. Default: 1.
+    pub under_way: usize,
+    /// How many connections are open at once; at least 1. Default: all of them.
+    pub open_at_once: usize,
     /// The size of the smallest message; at least 1. Default: 1.
     pub min_bytes: u64,
     /// The size of the largest message. Sizes are uniform between both. Default: 256 KiB.
     pub max_bytes: u64,
     /// What the sizes and bytes are made of; the same seed makes the same. Default: 1.
     pub seed: u64,
-    /// How many threads share the connections; at least 1. Default: 1.
+    /// How many threads share the connections, and those that are open at once; at least 1. Default: 1.
     pub threads: usize,
+    /// Whether the clock is read for each message. Default: no.
+    pub sample_latency: bool,
     /// A connection on which nothing moves for so long is an error. Default: 30 s.
     pub idle_timeout: Duration,
 }
@@ -66,6 +72,9 @@ pub struct EchoReport {
     pub bytes: u64,
     /// From the first connection to the end of the last.
     pub elapsed: Duration,
+    /// If [`sample_latency`](EchoLoad::sample_latency) is set: of each message the nanoseconds from its first byte's being
+    /// ready to be sent to its last byte's coming back. In no order.
+    pub latencies_ns: Vec<u64>,
 }
 
 impl EchoLoad {
@@ -75,10 +84,13 @@ impl EchoLoad {
             address,
             connections: 1000,
             messages_per_connection: 1000,
+            under_way: 1,
+            open_at_once: usize::MAX,
             min_bytes: 1,
             max_bytes: 256 * 1024,
             seed: 1,
             threads: 1,
+            sample_latency: false,
             idle_timeout: Duration::from_secs(30),
         }
     }
@@ -130,6 +142,10 @@ impl EchoLoad {
             "there must be at least 1 connection"
         } else if self.threads == 0 {
             "there must be at least 1 thread"
+        } else if self.under_way == 0 {
+            "there must be at least 1 message under way"
+        } else if self.open_at_once == 0 {
+            "there must be at least 1 connection open at once"
         } else if self.min_bytes == 0 {
             "the smallest message has 1 byte"
         } else if self.min_bytes > self.max_bytes {
@@ -154,19 +170,21 @@ impl EchoReport {
     }
 
     /// The sum of what two threads did at the same time.
-    fn add(self, other: EchoReport) -> EchoReport {
+    fn add(mut self, other: EchoReport) -> EchoReport {
+        self.latencies_ns.extend(other.latencies_ns);
         EchoReport {
             connections: self.connections + other.connections,
             messages: self.messages + other.messages,
             bytes: self.bytes + other.bytes,
             elapsed: self.elapsed.max(other.elapsed),
+            latencies_ns: self.latencies_ns,
         }
     }
 }
 
 impl fmt::Display for EchoReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let EchoReport { connections, messages, bytes, elapsed } = self;
+        let EchoReport { connections, messages, bytes, elapsed, .. } = self;
         let (seconds, rate) = (elapsed.as_secs_f64(), self.megabytes_per_second());
         write!(f, "{connections} connections, {messages} messages, {bytes} bytes in {seconds:.3} s, {rate:.1} MB/s")
     }

@@ -99,6 +99,49 @@ fn more_connections_than_the_backlog_are_served() {
 }
 
 #[test]
+fn several_messages_are_under_way_and_the_clock_is_read_for_each() {
+    // It answers three at once: with fewer under way it would wait for ever.
+    let mut load = load(server(|mut stream| {
+        let mut buffer = [0; 30];
+        while stream.read_exact(&mut buffer).is_ok() {
+            stream.write_all(&buffer)?;
+        }
+        Ok(())
+    }));
+    (load.min_bytes, load.max_bytes) = (10, 10);
+    load.messages_per_connection = 30;
+    load.under_way = 3;
+    load.threads = 2;
+    let report = load.run().expect("the server echoes");
+    assert_eq!((report.messages, report.bytes, report.latencies_ns.len()), (120, 1200, 0));
+    load.sample_latency = true;
+    let report = load.run().expect("the server echoes");
+    assert_eq!((report.messages, report.latencies_ns.len()), (120, 120));
+    assert!(report.latencies_ns.iter().all(|nanoseconds| (1..=report.elapsed.as_nanos() as u64).contains(nanoseconds)));
+    load.under_way = 2;
+    load.idle_timeout = Duration::from_millis(200);
+    assert_eq!(error(&load).0, ErrorKind::TimedOut);
+}
+
+#[test]
+fn no_more_connections_are_open_than_allowed() {
+    static OPEN: AtomicU64 = AtomicU64::new(0);
+    static MOST: AtomicU64 = AtomicU64::new(0);
+    let mut load = load(server(|stream| {
+        MOST.fetch_max(OPEN.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let result = echo(stream.try_clone()?, |_, _| {});
+        OPEN.fetch_sub(1, Ordering::SeqCst);
+        drop(stream);
+        result
+    }));
+    load.connections = 50;
+    load.open_at_once = 3;
+    load.messages_per_connection = 1;
+    assert_eq!(load.run().expect("the server echoes").connections, 50);
+    assert!((1..=3).contains(&MOST.load(Ordering::SeqCst)), "{MOST:?}");
+}
+
+#[test]
 fn connection_without_messages_ends_cleanly() {
     let mut load = load(faithful());
     load.messages_per_connection = 0;
@@ -222,9 +265,11 @@ fn nobody_who_listens_is_an_error() {
 #[test]
 fn senseless_loads_are_refused() {
     let sensible = load("127.0.0.1:1".parse().expect("an address"));
-    let senseless: [fn(&mut EchoLoad); 6] = [
+    let senseless: [fn(&mut EchoLoad); 8] = [
         |load| load.connections = 0,
         |load| load.threads = 0,
+        |load| load.under_way = 0,
+        |load| load.open_at_once = 0,
         |load| load.min_bytes = 0,
         |load| load.min_bytes = load.max_bytes + 1,
         |load| load.max_bytes = u64::MAX,

@@ -4,6 +4,7 @@
 //! Connecting --writable--> Talking --last echo--> Ending --end of stream--> done
 //! ```
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
@@ -34,9 +35,13 @@ pub(super) struct Connection {
     bounds: (u64, u64),
     /// Makes the bytes of the stream, together with the offset.
     stream_seed: u64,
-    /// Messages whose echo is not complete, the current one included.
+    /// Messages that have not begun.
     messages_left: u64,
-    /// Offset in the stream at which the current message ends.
+    /// Messages that have begun and whose echo is not complete, in their order.
+    under_way: VecDeque<Message>,
+    /// How many of these there may be.
+    under_way_allowed: usize,
+    /// Offset in the stream at which the last message that has begun ends.
     message_end: u64,
     /// Bytes written; at most `message_end`.
     sent: u64,
@@ -44,6 +49,17 @@ pub(super) struct Connection {
     received: u64,
     /// When something last moved.
     last_progress: Instant,
+    /// Whether to read the clock for each message, and what it told.
+    sample_latency: bool,
+    latencies_ns: Vec<u64>,
+}
+
+/// A message under way.
+struct Message {
+    /// Offset in the stream at which it ends.
+    end: u64,
+    /// When it began, if the clock is read.
+    begun: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,10 +96,14 @@ impl Connection {
             bounds: (load.min_bytes, load.max_bytes),
             stream_seed: seeds.next_u64(),
             messages_left: load.messages_per_connection,
+            under_way: VecDeque::new(),
+            under_way_allowed: load.under_way,
             message_end: 0,
             sent: 0,
             received: 0,
             last_progress: Instant::now(),
+            sample_latency: load.sample_latency,
+            latencies_ns: Vec::new(),
         })
     }
 
@@ -115,6 +135,11 @@ impl Connection {
         self.received
     }
 
+    /// What each message took, to be taken.
+    pub(super) fn latencies_ns(&mut self) -> &mut Vec<u64> {
+        &mut self.latencies_ns
+    }
+
     pub(super) fn last_progress(&self) -> Instant {
         self.last_progress
     }
@@ -137,7 +162,7 @@ impl Connection {
             }
             self.last_progress = now;
             self.stream.set_nodelay(true)?;
-            self.begin_message_or_end()?;
+            self.begin_messages_or_end()?;
         }
         for _ in 0..ROUNDS {
             let wrote = self.write_some(scratch)?;
@@ -171,16 +196,20 @@ impl Connection {
         }
     }
 
-    /// Sets out for the next message, or shuts down our side after the last one.
-    fn begin_message_or_end(&mut self) -> io::Result<()> {
-        if self.messages_left > 0 {
-            self.state = State::Talking;
-            let (min, max) = self.bounds;
+    /// Sets out for the next messages, or shuts down our side after the last one.
+    fn begin_messages_or_end(&mut self) -> io::Result<()> {
+        let (min, max) = self.bounds;
+        while self.messages_left > 0 && self.under_way.len() < self.under_way_allowed {
+            self.messages_left -= 1;
             self.message_end += self.sizes.range(min..max + 1);
-            return Ok(());
+            self.under_way.push_back(Message { end: self.message_end, begun: self.sample_latency.then(Instant::now) });
         }
-        self.state = State::Ending;
-        self.stream.shutdown(Shutdown::Write)
+        if self.under_way.is_empty() {
+            self.state = State::Ending;
+            return self.stream.shutdown(Shutdown::Write);
+        }
+        self.state = State::Talking;
+        Ok(())
     }
 
     /// Writes until the socket is full or the message at its end. Whether anything was written.
@@ -214,11 +243,20 @@ impl Connection {
         }
         self.compare(&scratch.actual[..count], &mut scratch.expected[..count])?;
         self.received += count as u64;
-        if self.received == self.message_end {
-            self.messages_left -= 1;
-            self.begin_message_or_end()?;
+        if self.finish_messages() {
+            self.begin_messages_or_end()?;
         }
         Ok(true)
+    }
+
+    /// Takes leave of the messages whose echo is complete. Whether there was one.
+    fn finish_messages(&mut self) -> bool {
+        let before = self.under_way.len();
+        while self.under_way.front().is_some_and(|message| message.end <= self.received) {
+            let message = self.under_way.pop_front().expect("there is a first one");
+            self.latencies_ns.extend(message.begun.map(|begun| begun.elapsed().as_nanos() as u64));
+        }
+        self.under_way.len() < before
     }
 
     fn end_of_stream(&mut self) -> io::Result<bool> {

@@ -22,6 +22,8 @@ pub(super) struct Worker<'a> {
     next_number: usize,
     /// Handshakes that this thread may have under way.
     handshakes_allowed: usize,
+    /// Connections that this thread may have open.
+    open_allowed: usize,
     epoll: Epoll,
     /// All connections that were opened, with what epoll waits for; `None` once they are done.
     connections: Vec<Option<(Connection, Interest)>>,
@@ -39,6 +41,7 @@ impl<'a> Worker<'a> {
             load,
             next_number: index,
             handshakes_allowed: (HANDSHAKES / load.threads).max(1),
+            open_allowed: (load.open_at_once / load.threads).max(1),
             epoll: Epoll::new()?,
             connections: Vec::new(),
             handshakes: 0,
@@ -70,9 +73,12 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Opens connections as long as there are some to open and few enough in the handshake.
+    /// Opens connections as long as there are some to open, few enough open, and few enough in the handshake.
     fn open_more(&mut self) -> io::Result<()> {
-        while self.next_number < self.load.connections && self.handshakes < self.handshakes_allowed {
+        while self.next_number < self.load.connections
+            && self.open < self.open_allowed
+            && self.handshakes < self.handshakes_allowed
+        {
             let connection = Connection::begin(self.load, self.next_number)?;
             let interest = connection.interest();
             self.epoll.add(connection.fd(), self.connections.len(), interest)?;
@@ -98,6 +104,7 @@ impl<'a> Worker<'a> {
             self.report.connections += 1;
             self.report.messages += self.load.messages_per_connection;
             self.report.bytes += connection.received();
+            self.report.latencies_ns.append(connection.latencies_ns());
             self.open -= 1;
             // Closing it takes it out of epoll.
             self.connections[index] = None;
