@@ -1,0 +1,69 @@
+//! The command line of `compare`.
+
+use std::error::Error;
+
+use crate::modes::{MODES, Mode};
+use crate::servers::{SERVERS, Server};
+
+pub(crate) const USAGE: &str = "\
+usage: quoit-benches compare [OPTION]..
+
+  --rounds N        how often each server has its turn in each mode (5; 1 with --quick)
+  --modes A,B       only these: echo-1, echo-64, echo-1000, echo-64-4k, echo-64-64k, pipelined, short, udp, idle
+  --servers A,B     only these: bare-ring, bare-epoll, bare-calls, quoit, quoit-behind, tokio, monoio, compio, glommio
+  --quick           a twentieth of the load: whether it works, not how fast
+  --instructions    counts user-space instructions as well, by valgrind: takes minutes
+  --write           writes tables and charts into docs/benchmarks/";
+
+pub(crate) struct Options {
+    pub(crate) rounds: usize,
+    pub(crate) modes: Vec<&'static Mode>,
+    pub(crate) servers: Vec<&'static Server>,
+    /// What the modes' loads are divided by.
+    pub(crate) divisor: u64,
+    pub(crate) instructions: bool,
+    pub(crate) write: bool,
+    /// As it was given.
+    pub(crate) command: String,
+}
+
+impl Options {
+    pub(crate) fn parse(words: &[&str]) -> Result<Options, Box<dyn Error>> {
+        let mut rounds = None;
+        let mut options = Options {
+            rounds: 0,
+            modes: MODES.iter().collect(),
+            servers: SERVERS.iter().collect(),
+            divisor: 1,
+            instructions: false,
+            write: false,
+            command: format!("compare {}", words.join(" ")).trim_end().to_owned(),
+        };
+        let mut words = words.iter().copied();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+            match word {
+                "--rounds" => rounds = Some(value()?.parse()?),
+                "--modes" => options.modes = pick(&MODES, |mode| mode.name, value()?)?,
+                "--servers" => options.servers = pick(&SERVERS, |server| server.name, value()?)?,
+                "--quick" => options.divisor = 20,
+                "--instructions" => options.instructions = true,
+                "--write" => options.write = true,
+                _ => return Err(format!("{word} is no option\n{USAGE}").into()),
+            }
+        }
+        options.rounds = rounds.unwrap_or(if options.divisor > 1 { 1 } else { 5 });
+        if options.rounds == 0 {
+            return Err("there must be at least 1 round".into());
+        }
+        Ok(options)
+    }
+}
+
+/// Those of `all` whose names are given, in the order of `all`.
+fn pick<T>(all: &'static [T], name: impl Fn(&T) -> &str, names: &str) -> Result<Vec<&'static T>, Box<dyn Error>> {
+    if let Some(unknown) = names.split(',').find(|given| !all.iter().any(|one| name(one) == *given)) {
+        return Err(format!("{unknown} is none of {}", all.iter().map(name).collect::<Vec<_>>().join(", ")).into());
+    }
+    Ok(all.iter().filter(|one| names.split(',').any(|given| given == name(one))).collect())
+}
