@@ -150,7 +150,9 @@ fn measure(server: &Server, mode: &Mode, divisor: u64) -> io::Result<Vec<(Figure
 /// The memory that connections take, beside what the server has for the first ones.
 fn measure_idle(process: &ServerProcess, connections: u64, bytes: usize) -> io::Result<Vec<(Figure, f64)>> {
     let mut idle = IdleConnections::new(process.address, bytes);
+    // So many messages that each buffer of a pool has been touched: connections that are idle share them.
     idle.open(16)?;
+    idle.talk(1_024)?;
     let before = process.rss_bytes()?;
     idle.open(connections)?;
     Ok(vec![(Figure::ConnectionBytes, (process.rss_bytes()? - before) / connections as f64)])

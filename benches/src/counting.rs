@@ -32,7 +32,7 @@ const PERF: Tool = Tool {
     figure: Figure::Calls,
     arguments: &["stat", "-x,", "-e", "raw_syscalls:sys_enter", "-o"],
     parse: |report| report.lines().find(|line| line.contains("sys_enter"))?.split(',').next()?.parse().ok(),
-    divisor: 4,
+    divisor: 1,
 };
 
 /// System calls, where perf may not: exact as well, but it stops the server at each, so that more is ready at the next.

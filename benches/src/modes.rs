@@ -48,7 +48,7 @@ pub(crate) const MODES: [Mode; 9] = [
     Mode {
         name: "idle",
         title: "connections that are idle after one message of 106 bytes",
-        kind: Kind::Idle { connections: 8_000, bytes: 106 },
+        kind: Kind::Idle { connections: 10_000, bytes: 106 },
     },
 ];
 

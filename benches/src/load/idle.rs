@@ -17,16 +17,26 @@ impl IdleConnections {
 
     /// Opens so many more, one after the other.
     pub(crate) fn open(&mut self, count: u64) -> io::Result<()> {
-        let mut echo = vec![0; self.message.len()];
         for _ in 0..count {
             let mut stream = TcpStream::connect(self.address)?;
-            stream.write_all(&self.message)?;
-            stream.read_exact(&mut echo)?;
-            if echo != self.message {
-                return Err(io::Error::new(ErrorKind::InvalidData, "a message came back changed"));
-            }
+            echo(&mut stream, &self.message)?;
             self.open.push(stream);
         }
         Ok(())
     }
+
+    /// Sends so many messages on each that is open.
+    pub(crate) fn talk(&mut self, messages: usize) -> io::Result<()> {
+        for _ in 0..messages {
+            self.open.iter_mut().try_for_each(|stream| echo(stream, &self.message))?;
+        }
+        Ok(())
+    }
+}
+
+fn echo(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
+    let mut echo = vec![0; message.len()];
+    stream.write_all(message)?;
+    stream.read_exact(&mut echo)?;
+    if echo == message { Ok(()) } else { Err(io::Error::new(ErrorKind::InvalidData, "a message came back changed")) }
 }

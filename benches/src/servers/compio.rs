@@ -5,12 +5,12 @@ use std::io;
 use compio::io::{AsyncRead as _, AsyncWriteExt as _};
 use compio::{BufResult, buf::IntoInner as _, buf::IoBuf as _};
 
-use crate::servers::{BUFFER_BYTES, DATAGRAM_BYTES, announce};
+use crate::servers::{BUFFER_BYTES, DATAGRAM_BYTES, announce, listen};
 
 pub(super) fn tcp() -> io::Result<()> {
     compio::runtime::Runtime::new()?.block_on(async {
-        let listener = compio::net::TcpListener::bind("127.0.0.1:0").await?;
-        announce(listener.local_addr()?)?;
+        // Its own would have a backlog of 128: the others have 1024.
+        let listener = compio::net::TcpListener::from_std(listen()?)?;
         loop {
             let (mut stream, _) = listener.accept().await?;
             compio::runtime::spawn(async move {

@@ -16,6 +16,8 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process;
 
+use nix::sys::socket::{self, Backlog};
+
 /// A server: its name, and its main functions.
 pub(crate) struct Server {
     pub(crate) name: &'static str,
@@ -44,9 +46,10 @@ const BUFFER_BYTES: usize = 8 << 10;
 /// The longest datagram that a server takes, where it brings the buffer.
 const DATAGRAM_BYTES: usize = 2 << 10;
 
-/// A listener on a port that was free, for servers that take one of std's.
+/// A listener on a port that was free, for servers that take one of std's. Its backlog is that of the others.
 fn listen() -> io::Result<TcpListener> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
+    socket::listen(&listener, Backlog::new(1024)?)?;
     announce(listener.local_addr()?)?;
     Ok(listener)
 }

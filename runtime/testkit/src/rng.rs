@@ -115,9 +115,15 @@ pub(crate) fn stream_bytes(seed: u64, offset: u64, bytes: &mut [u8]) {
     if !head.is_empty() {
         head.copy_from_slice(&word(offset / 8)[within..within + head.len()]);
     }
-    for (index, piece) in (offset.div_ceil(8)..).zip(tail.chunks_mut(8)) {
-        piece.copy_from_slice(&word(index)[..piece.len()]);
+    // Whole words without a look at their size: a load on large messages is mostly this.
+    let mut index = offset.div_ceil(8);
+    let mut words = tail.chunks_exact_mut(8);
+    for piece in words.by_ref() {
+        piece.copy_from_slice(&word(index));
+        index += 1;
     }
+    let rest = words.into_remainder();
+    rest.copy_from_slice(&word(index)[..rest.len()]);
 }
 
 /// Spreads each bit of a state over all bits of the result, one to one.
