@@ -5,6 +5,8 @@ use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -69,7 +71,13 @@ impl ServerProcess {
     /// Asks the server to end, so that its tool reports, and waits for that.
     pub(crate) fn terminate(mut self) -> io::Result<()> {
         kill(self.process, Signal::SIGTERM)?;
-        self.child.wait().map(drop)
+        for _ in 0..TERMINATE_TRIES {
+            thread::sleep(TERMINATE_PAUSE);
+            if self.child.try_wait()?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the server does not end"))
     }
 }
 
@@ -91,3 +99,7 @@ fn announced(child: &mut Child) -> io::Result<(SocketAddr, Pid)> {
     let (address, process) = line.trim().split_once(' ').ok_or_else(|| io::Error::other("the server did not start"))?;
     Ok((address.parse().map_err(io::Error::other)?, Pid::from_raw(process.parse().map_err(io::Error::other)?)))
 }
+
+/// How often, and how long, a server is waited for.
+const TERMINATE_TRIES: usize = 200;
+const TERMINATE_PAUSE: Duration = Duration::from_millis(20);

@@ -28,7 +28,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     machine::become_load()?;
     let description = machine::description(&options.command);
     eprintln!("{description}");
-    let tools = counting::tools(options.instructions);
+    let tools = counting::tools();
     eprintln!("counted by: {}", tools.iter().map(|tool| tool.name).collect::<Vec<_>>().join(", "));
     let mut run = Run { options, tools, figures: Figures::default(), failures: Vec::new() };
     let correct = run.check();

@@ -47,22 +47,19 @@ const STRACE: Tool = Tool {
     divisor: 10,
 };
 
-/// Instructions in user space.
-const VALGRIND: Tool = Tool {
-    name: "valgrind",
+/// Instructions in user space, where the processor's counters may be read.
+const INSTRUCTIONS: Tool = Tool {
+    name: "perf",
     figure: Figure::Instructions,
-    arguments: &["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", "--log-file"],
-    parse: |report| {
-        let line = report.lines().find(|line| line.contains("I refs:") || line.contains("I   refs:"))?;
-        line.split(':').nth(1)?.trim().replace(',', "").parse().ok()
-    },
-    divisor: 20,
+    arguments: &["stat", "-x,", "-e", "instructions:u", "-o"],
+    parse: |report| report.lines().find(|line| line.contains("instructions"))?.split(',').next()?.parse().ok(),
+    divisor: 1,
 };
 
 /// The tools that are there and work.
-pub(crate) fn tools(instructions: bool) -> Vec<&'static Tool> {
+pub(crate) fn tools() -> Vec<&'static Tool> {
     let calls = [&PERF, &STRACE].into_iter().find(|tool| tool.works());
-    let instructions = instructions.then_some(&VALGRIND).filter(|tool| tool.works());
+    let instructions = Some(&INSTRUCTIONS).filter(|tool| tool.works());
     calls.into_iter().chain(instructions).collect()
 }
 
@@ -110,13 +107,7 @@ impl Tool {
     /// What stands before the command of the server.
     fn command(&self, path: &Path) -> Vec<String> {
         let words = [self.name].into_iter().chain(self.arguments.iter().copied()).map(str::to_owned);
-        let mut words: Vec<String> = words.collect();
-        // The options of valgrind do not take words of their own.
-        match words.last_mut() {
-            Some(last) if last.starts_with("--") => *last = format!("{last}={}", path.display()),
-            _ => words.push(path.display().to_string()),
-        }
-        words
+        words.chain([path.display().to_string()]).collect()
     }
 
     /// Whether it is installed, may do what it does, and is understood.

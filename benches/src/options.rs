@@ -12,7 +12,6 @@ usage: quoit-benches compare [OPTION]..
   --modes A,B       only these: echo-1, echo-64, echo-1000, echo-64-4k, echo-64-64k, pipelined, short, udp, idle
   --servers A,B     only these: bare-ring, bare-epoll, bare-calls, quoit, quoit-behind, tokio, monoio, compio, glommio
   --quick           a twentieth of the load: whether it works, not how fast
-  --instructions    counts user-space instructions as well, by valgrind: takes minutes
   --write           writes tables and charts into docs/benchmarks/";
 
 pub(crate) struct Options {
@@ -21,7 +20,6 @@ pub(crate) struct Options {
     pub(crate) servers: Vec<&'static Server>,
     /// What the modes' loads are divided by.
     pub(crate) divisor: u64,
-    pub(crate) instructions: bool,
     pub(crate) write: bool,
     /// As it was given.
     pub(crate) command: String,
@@ -35,7 +33,6 @@ impl Options {
             modes: MODES.iter().collect(),
             servers: SERVERS.iter().collect(),
             divisor: 1,
-            instructions: false,
             write: false,
             command: format!("compare {}", words.join(" ")).trim_end().to_owned(),
         };
@@ -47,7 +44,6 @@ impl Options {
                 "--modes" => options.modes = pick(&MODES, |mode| mode.name, value()?)?,
                 "--servers" => options.servers = pick(&SERVERS, |server| server.name, value()?)?,
                 "--quick" => options.divisor = 20,
-                "--instructions" => options.instructions = true,
                 "--write" => options.write = true,
                 _ => return Err(format!("{word} is no option\n{USAGE}").into()),
             }

@@ -60,7 +60,7 @@ pub(super) fn tcp() -> io::Result<()> {
         for (user_data, result, flags) in answers.drain(..) {
             let fd = user_data as u32 as i32;
             match user_data & !u64::from(u32::MAX) {
-                ACCEPT => server.accepted(result, flags),
+                ACCEPT => server.accepted(result, flags)?,
                 RECEIVE => server.received(fd, result, flags),
                 _ => {
                     silent.retain(|quiet| *quiet != fd);
@@ -94,17 +94,19 @@ impl Server {
         })
     }
 
-    fn accepted(&mut self, result: i32, flags: u32) {
+    fn accepted(&mut self, result: i32, flags: u32) -> io::Result<()> {
+        if result < 0 {
+            return Err(io::Error::from_raw_os_error(-result));
+        }
         if !cqueue::more(flags) {
             self.push(opcode::AcceptMulti::new(types::Fd(self.listener)).build().user_data(ACCEPT));
         }
-        if result >= 0 {
-            let needed = result as usize + 1;
-            if self.connections.len() < needed {
-                self.connections.resize_with(needed, Connection::default);
-            }
-            self.receive(result);
+        let needed = result as usize + 1;
+        if self.connections.len() < needed {
+            self.connections.resize_with(needed, Connection::default);
         }
+        self.receive(result);
+        Ok(())
     }
 
     fn receive(&mut self, fd: i32) {
