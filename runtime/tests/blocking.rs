@@ -159,6 +159,7 @@ fn results_whose_destructors_panic_take_no_thread_of_the_pool_along() {
     let alone = alone();
     // Where it fails, no other test would get a thread any more.
     in_a_process_of_its_own("results_whose_destructors_panic_take_no_thread_of_the_pool_along", || {
+        tell_panics_in_a_line();
         const BOMBS: usize = 150;
         struct Bomb(mpsc::Sender<()>);
         impl Drop for Bomb {
@@ -192,6 +193,7 @@ fn results_whose_destructors_panic_take_no_thread_of_the_pool_along() {
 fn wakers_that_panic_take_no_thread_of_the_pool_along() {
     let alone = alone();
     in_a_process_of_its_own("wakers_that_panic_take_no_thread_of_the_pool_along", || {
+        tell_panics_in_a_line();
         struct Panics;
         impl std::task::Wake for Panics {
             fn wake(self: Arc<Self>) {
@@ -237,4 +239,9 @@ fn a_result_that_came_first_needs_no_wake() {
     };
     assert_eq!(answer, 5);
     alone.end();
+}
+
+/// No backtraces: a thread that writes one has files open, and the others' descriptors are counted meanwhile.
+fn tell_panics_in_a_line() {
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
 }
