@@ -80,7 +80,7 @@ fn an_abstract_name_is_free_as_soon_as_its_listener_is_closed_though_it_was_acce
 }
 
 #[test]
-fn a_dropped_accept_leaves_its_connection_to_the_next_one() {
+fn a_dropped_or_forgotten_accept_leaves_its_connection_to_the_next_one() {
     test(async || {
         let name = abstract_name("accept");
         let listener = UnixListener::bind_addr(&name).unwrap();
