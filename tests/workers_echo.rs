@@ -102,7 +102,8 @@ fn two_threads_with_a_listener_each_and_one_that_deals_both_echo_every_byte() {
     load(addresses.recv_timeout(LONG).expect("it listens"));
     let counts = [0, 1].map(|index| served[index].load(Ordering::Relaxed));
     assert_eq!(counts.iter().sum::<u64>(), CONNECTIONS as u64);
-    assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+    // The one that deals has a task for each of them as well, so it may get none itself.
+    assert!(counts[1] > 0, "{counts:?}");
     assert!(!dealing.is_finished());
 
     // It still serves when the set ends.
