@@ -11,6 +11,7 @@ use io_uring::opcode;
 use crate::buf::{BufResult, IoBuf, sqe_len};
 use crate::fd::SharedFd;
 use crate::op::pause::{is_unasked, pause};
+use crate::op::send::broken;
 use crate::op::{Completion, Description, Driver, Op, Step, target_of};
 use crate::sys::message::{empty_header, rights};
 
@@ -57,8 +58,8 @@ impl<B: IoBuf> SendRights<B> {
     }
 
     fn send_rest(&mut self) -> Step {
-        if let Some(error) = self.fd.as_ref().and_then(SharedFd::send_error) {
-            return Step::Done(Completion::made_up(-error.raw_os_error().unwrap_or(libc::EPIPE)));
+        if let Some(answer) = broken(self.fd.as_ref()) {
+            return Step::Done(answer);
         }
         let rest = &self.buf.as_bytes()[self.sent..];
         if rest.is_empty() {

@@ -12,6 +12,7 @@ use io_uring::opcode;
 use crate::buf::{BufResult, IoBuf, sqe_len};
 use crate::fd::SharedFd;
 use crate::op::pause::{is_unasked, pause};
+use crate::op::send::broken;
 use crate::op::{AT_POSITION, Completion, Description, Driver, Op, Step, target_of};
 use crate::sys;
 
@@ -53,8 +54,8 @@ impl<B: IoBuf> Write<B> {
     }
 
     fn write_rest(&mut self) -> Step {
-        if let Some(error) = self.fd.as_ref().and_then(SharedFd::send_error) {
-            return Step::Done(Completion::made_up(-error.raw_os_error().unwrap_or(libc::EPIPE)));
+        if let Some(answer) = broken(self.fd.as_ref()) {
+            return Step::Done(answer);
         }
         let rest = &self.buf.as_bytes()[self.written..];
         if rest.is_empty() {
