@@ -5,53 +5,22 @@
 //! them.
 #![allow(unsafe_code, reason = "plants operations that break their promises")]
 
+mod planted;
+
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use planted::{found, pair};
 use quoit::FutureExt;
 use quoit::driver::{Completion, Driver, Op, SharedFd, Step, submit};
-use quoit::net::{TcpListener, TcpStream};
 use quoit::sim;
 use quoit::task::yield_now;
 use quoit::time::{sleep, timeout};
-
-/// Sees writes into freed memory, the simulated kernel's as well; looks for the last time when the process exits.
-#[global_allocator]
-static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();
-
-/// The first seed that finds a bug; the same program without it must pass all seeds up to there.
-fn found<F: Future>(make: impl Fn(bool) -> F) -> String {
-    for seed in 0..1_000 {
-        let healthy = told(seed, || make(false));
-        assert_eq!(healthy, None, "seed {seed} fails without the bug");
-        if let Some(text) = told(seed, || make(true)) {
-            return text;
-        }
-    }
-    panic!("1,000 seeds have not found the bug");
-}
-
-/// What goes wrong in a world: a panic, or a write into freed memory.
-fn told<F: Future>(seed: u64, make: impl Fn() -> F) -> Option<String> {
-    let panicked = sim::fails(seed, || async {
-        make().timeout(Duration::from_secs(3600)).await.expect("all waits for ever");
-    });
-    let corrupted = ALLOC.check().err().map(|report| report.to_string());
-    panicked.or(corrupted)
-}
-
-/// A connection within one machine.
-async fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a listener");
-    let (server, _) = listener.accept().await.expect("a connection");
-    (client, server)
-}
 
 /// A receive of raw memory; `IORING_OP_RECV`.
 struct RawRecv {
@@ -289,40 +258,4 @@ fn a_lost_wake_is_found() {
         assert_eq!(waiting.await.expect("no panic"), 7);
     });
     assert!(text.contains("all waits for ever"), "{text}");
-}
-
-/// A descriptor that is closed twice: the second close may meet a stranger.
-#[test]
-fn a_double_close_is_found() {
-    let text = found(|is_planted| async move {
-        let (client, server) = pair().await;
-        let descriptor = server.as_raw_fd();
-        server.close().await.expect("a socket");
-        // Somebody opens something meanwhile, or does not.
-        let other = quoit::spawn(async {
-            yield_now().await;
-            pair().await
-        });
-        let closing = quoit::spawn(async move {
-            for _ in 0..3 {
-                yield_now().await;
-            }
-            if is_planted && is_open(descriptor) {
-                // SAFETY: none; that is the bug. The number is open, so the drop closes what it means now.
-                drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
-            }
-        });
-        closing.await.expect("no panic");
-        let (one, two) = other.timeout(Duration::from_secs(60)).await.expect("a connection").expect("no panic");
-        one.write_all("ping").await.0.expect("a connection");
-        let answer = two.recv().timeout(Duration::from_secs(60)).await.expect("bytes").expect("no error");
-        assert_eq!(&answer.expect("bytes")[..], b"ping");
-        drop(client);
-    });
-    assert!(!text.is_empty());
-}
-
-/// Whether a number means something.
-fn is_open(descriptor: RawFd) -> bool {
-    std::fs::symlink_metadata(format!("/proc/self/fd/{descriptor}")).is_ok()
 }

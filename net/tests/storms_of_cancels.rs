@@ -62,7 +62,8 @@ fn writes_stopped_at_random_go_on_where_they_were_and_the_peer_sees_every_byte_o
         });
         let (mut stops, mut cut, mut known) = (0, 0, Known::default());
         run_for(runtime, std::time::Duration::from_secs(600), async {
-            while stops < wanted {
+            // The peer may be slow to begin: as long as nothing was stopped midway the storm is not over.
+            while stops < wanted || cut == 0 {
                 let len = rng.below(300_000) as usize + 1;
                 let mut rest = known.next(len).slice(..);
                 loop {
@@ -94,7 +95,6 @@ fn writes_stopped_at_random_go_on_where_they_were_and_the_peer_sees_every_byte_o
         });
         assert_eq!(reading.join().expect("no panic"), known.at());
         println!("{stops} stops, {cut} of them midway, QUOIT_SEED={}", rng.seed());
-        assert!(cut > 0);
     });
 }
 
@@ -116,7 +116,8 @@ fn reads_stopped_at_random_have_every_byte_once() {
         });
         let (mut stops, mut cut, mut known) = (0, 0, Known::default());
         run_for(runtime, std::time::Duration::from_secs(600), async {
-            while stops < wanted {
+            // As above.
+            while stops < wanted || cut == 0 {
                 let (kind, turns, room) = (rng.below(5), rng.below(4), rng.below(200_000) as usize + 1);
                 let (result, buf) = match kind {
                     0 | 1 => stopped(turns, stream.read_exact(Vec::with_capacity(room))).await,
@@ -142,6 +143,5 @@ fn reads_stopped_at_random_have_every_byte_once() {
         });
         writing.join().expect("no panic");
         println!("{stops} stops, {cut} of them midway, QUOIT_SEED={seed}");
-        assert!(cut > 0 && known.at() > 0);
     });
 }

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::fs;
 use std::future::poll_fn;
 use std::io::{Read as _, Write as _};
 use std::pin::pin;
@@ -10,7 +11,7 @@ use std::task::Poll;
 
 use quoit_runtime::io::pipe;
 use quoit_runtime::signal::{SignalKind, signal};
-use quoit_runtime::{metrics, spawn, task};
+use quoit_runtime::{KernelKind, Runtime, metrics, spawn, task};
 use support::{alone, end, end_idle, in_a_process_of_its_own, runtime, turns_until};
 
 /// A child of a plain fork. It runs `code`, which may do no more than the handler of a signal, and ends at once.
@@ -91,6 +92,41 @@ fn a_runtime_ends_cleanly_while_a_fork_still_holds_its_descriptors() {
         drop((reader, writer));
         opener.write_all(b"x").unwrap();
         assert_eq!(child.wait(), 0);
+    });
+}
+
+#[test]
+fn a_ring_is_closed_on_exec_and_its_memory_is_not_copied_to_a_fork() {
+    // Other tests have rings that are being set up.
+    in_a_process_of_its_own("a_ring_is_closed_on_exec_and_its_memory_is_not_copied_to_a_fork", || {
+        let runtime = Runtime::builder().kernel(KernelKind::IoUring).build().expect("this machine has io_uring");
+        let mut rings = 0;
+        for entry in fs::read_dir("/proc/self/fd").unwrap() {
+            let path = entry.unwrap().path();
+            if !fs::read_link(&path).is_ok_and(|target| target.as_os_str() == "anon_inode:[io_uring]") {
+                continue;
+            }
+            rings += 1;
+            let number = path.file_name().unwrap().to_str().unwrap();
+            let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap();
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+            assert_ne!(i32::from_str_radix(flags, 8).unwrap() & libc::O_CLOEXEC, 0, "{flags}");
+        }
+        assert_eq!(rings, 1);
+
+        // Each mapping is followed by its flags, of which `dc` says "not copied to a child".
+        let maps = fs::read_to_string("/proc/self/smaps").unwrap();
+        let (mut in_ring, mut mappings) = (false, 0);
+        for line in maps.lines() {
+            if line.contains('-') && !line.contains("kB") && !line.starts_with("VmFlags") {
+                in_ring = line.contains("[io_uring]");
+            } else if in_ring && line.starts_with("VmFlags:") {
+                mappings += 1;
+                assert!(line.split_whitespace().any(|flag| flag == "dc"), "{line}");
+            }
+        }
+        assert!(mappings >= 2, "the ring's mappings weren't found");
+        end_idle(runtime);
     });
 }
 

@@ -365,25 +365,3 @@ fn rings_without_a_registered_index_work_and_drops_give_the_index_back() {
     .join()
     .unwrap();
 }
-
-#[test]
-fn real_ring_is_closed_on_exec_and_left_out_of_forks() {
-    let ring = set_up(&request(8)).unwrap();
-    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", ring.ring.as_raw_fd())).unwrap();
-    let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
-    assert_ne!(i32::from_str_radix(flags, 8).unwrap() & libc::O_CLOEXEC, 0, "{flags}");
-
-    // Each mapping of a ring is followed by its flags, of which `dc` says "not copied to a child".
-    let maps = fs::read_to_string("/proc/self/smaps").unwrap();
-    let mut in_ring = false;
-    let mut mappings = 0;
-    for line in maps.lines() {
-        if line.contains('-') && !line.contains("kB") && !line.starts_with("VmFlags") {
-            in_ring = line.contains("[io_uring]");
-        } else if in_ring && line.starts_with("VmFlags:") {
-            mappings += 1;
-            assert!(line.split_whitespace().any(|flag| flag == "dc"), "{line}");
-        }
-    }
-    assert!(mappings >= 2, "the ring's mappings weren't found");
-}
