@@ -13,14 +13,15 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOC: quoit_testkit::QuarantineAlloc = quoit_testkit::QuarantineAlloc::new();
 
-/// The folder of the examples, as they are now: `cargo test --tests` builds none. It takes a moment where they are fresh.
+/// The folder of the examples, as they are now: `cargo test --tests` builds none. It takes a moment where they are fresh,
+/// which they are under `cargo test --workspace`: another choice of packages has other features, and builds of its own.
 fn examples() -> &'static Path {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         let test = env::current_exe().expect("a test has a file");
         let profile = test.ancestors().nth(2).expect("target/debug/deps/examples-0123");
         let target = profile.parent().expect("target/debug");
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", "quoit", "--examples", "--target-dir"]).arg(target);
+        cargo.args(["build", "--quiet", "--workspace", "--examples", "--target-dir"]).arg(target);
         if profile.ends_with("release") {
             cargo.arg("--release");
         }
