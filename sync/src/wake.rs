@@ -4,8 +4,9 @@
 //! happens under a lock. Wakers are moved into a batch while locked, and woken when the lock is released.
 
 use std::mem;
+use std::panic::{self, AssertUnwindSafe};
 use std::task::{Context, Poll, Waker};
-use std::vec;
+use std::thread;
 
 /// Wakers to wake once the lock is released. Declare it before the guard, so that it is also dropped after the guard.
 ///
@@ -47,35 +48,35 @@ impl WakeBatch {
         drop(self);
     }
 
+    /// Each is woken whatever the others do; the first panic goes on when all are.
     #[inline(never)]
-    fn wake(&mut self) {
-        // The others are woken by its drop, also if the first panics.
-        let _others = Others(mem::take(&mut self.rest).into_iter());
-        wake(self.first.take());
+    fn wake_many(&mut self) {
+        let mut first_panic = None;
+        for waker in self.first.take().into_iter().chain(mem::take(&mut self.rest)) {
+            if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                match first_panic {
+                    None => first_panic = Some(payload),
+                    // Dropping it might panic as well.
+                    Some(_) => mem::forget(payload),
+                }
+            }
+        }
+        match first_panic {
+            // A panic that is under way already is the one to be told of.
+            Some(payload) if thread::panicking() => mem::forget(payload),
+            Some(payload) => panic::resume_unwind(payload),
+            None => {}
+        }
     }
 }
 
 impl Drop for WakeBatch {
     #[inline]
     fn drop(&mut self) {
-        if self.first.is_some() {
-            self.wake();
-        }
-    }
-}
-
-/// Those behind the first.
-struct Others(vec::IntoIter<Waker>);
-
-impl Drop for Others {
-    fn drop(&mut self) {
-        if let Some(waker) = self.0.next() {
-            // As above, one by one where one panics.
-            let mut others = Self(mem::take(&mut self.0));
+        if !self.rest.is_empty() {
+            self.wake_many();
+        } else if let Some(waker) = self.first.take() {
             waker.wake();
-            for waker in others.0.by_ref() {
-                waker.wake();
-            }
         }
     }
 }
