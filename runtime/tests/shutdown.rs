@@ -390,3 +390,31 @@ fn a_driver_that_is_gone_makes_no_pool_and_leaks_none() {
     drop((read, feed, driver));
     alone.end();
 }
+
+#[test]
+fn a_shutdown_without_any_time_closes_what_was_dropped_however_small_the_ring_is() {
+    let alone = alone();
+    let program = std::env::current_exe().expect("a test has a file");
+    for _round in 0..20 {
+        let runtime = Runtime::builder().entries(8).build().expect("a small ring");
+        let files: Vec<_> =
+            (0..100).map(|_| SharedFd::new(OwnedFd::from(std::fs::File::open(&program).expect("a file")))).collect();
+        let sockets: Vec<_> =
+            (0..100).map(|_| SharedFd::of_socket(OwnedFd::from(UnixStream::pair().expect("descriptors").0))).collect();
+        runtime.block_on(async move {
+            drop(spawn(async move {
+                let _ = (files, sockets);
+                std::future::pending::<()>().await;
+            }));
+            quoit_runtime::task::yield_now().await;
+        });
+        let report = runtime.shutdown(Duration::ZERO);
+        assert!(report.is_clean(), "{report}");
+    }
+    // The kernel closes files on threads of its own.
+    let start = std::time::Instant::now();
+    while alone.lost_fds() > 0 && start.elapsed() < LONG {
+        std::thread::yield_now();
+    }
+    alone.end();
+}

@@ -40,6 +40,11 @@ impl Alone {
         self.fds.assert_same();
     }
 
+    /// How many descriptors are open that were not at the beginning.
+    pub(crate) fn lost_fds(&self) -> usize {
+        FdCount::now().count().saturating_sub(self.fds.count())
+    }
+
     /// As `end`, for a test that has lost this many descriptors on purpose.
     #[track_caller]
     pub(crate) fn end_with_lost_fds(self, lost: usize) {
