@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::handle::Handle;
-use crate::runtime::ShutdownReport;
+use crate::shutdown_report::ShutdownReport;
 use crate::task::{RemoteCell, RemoteJoinHandle, wait_until};
 
 /// What all handles of a set share.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::handle::Handle;
-use crate::runtime::ShutdownReport;
+use crate::shutdown_report::ShutdownReport;
 use crate::task::RemoteJoinHandle;
 use crate::thread::members::{Members, membership};
 use crate::thread::workers_builder::WorkersBuilder;

@@ -1,6 +1,5 @@
 //! Tests of the setup, with made-up kernels and the real one.
 
-use std::fs;
 use std::io::Write;
 
 use io_uring::types;
