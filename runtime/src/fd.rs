@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::context;
 use crate::driver::{Driver, wake};
+use crate::kernel::attempt::is_direct;
 use crate::op::{Close, submit_to};
 
 /// A shared descriptor: it is closed when the last clone is gone, and every operation holds one until the kernel has
@@ -40,6 +41,14 @@ impl fmt::Debug for WeakFd {
     }
 }
 
+/// Whether calls that are told not to wait may serve a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempts {
+    Untried,
+    Possible,
+    Vain,
+}
+
 struct Descriptor {
     /// Taken out when it is closed.
     fd: ManuallyDrop<OwnedFd>,
@@ -54,6 +63,8 @@ struct Descriptor {
     send_error: Cell<i32>,
     /// We have shut down the sending side.
     send_shut: Cell<bool>,
+    /// Whether calls that don't wait may serve it.
+    attempts: Cell<Attempts>,
     /// Who waits to be the last owner.
     closer: Cell<Option<Waker>>,
 }
@@ -77,6 +88,7 @@ impl SharedFd {
             driver: OnceCell::new(),
             send_error: Cell::new(0),
             send_shut: Cell::new(false),
+            attempts: Cell::new(if is_socket { Attempts::Possible } else { Attempts::Untried }),
             closer: Cell::new(None),
         })))
     }
@@ -146,6 +158,22 @@ impl SharedFd {
         if self.descriptor().send_error.get() == 0 {
             self.descriptor().send_error.set(errno);
         }
+    }
+
+    /// Whether a call that is told not to wait may serve it, as far as we know. Not where it would wait all the same, for a
+    /// disk without a cache.
+    pub(crate) fn takes_attempts(&self) -> bool {
+        let attempts = &self.descriptor().attempts;
+        if attempts.get() == Attempts::Untried {
+            let is_possible = is_direct(self.as_fd()).is_ok_and(|is_direct| !is_direct);
+            attempts.set(if is_possible { Attempts::Possible } else { Attempts::Vain });
+        }
+        attempts.get() == Attempts::Possible
+    }
+
+    /// Such a call has turned out not to be possible.
+    pub(crate) fn refuse_attempts(&self) {
+        self.descriptor().attempts.set(Attempts::Vain);
     }
 
     /// Whether this is the only owner: no operation names the descriptor.

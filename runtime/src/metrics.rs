@@ -22,6 +22,8 @@ pub(crate) struct DriverCounters {
     pub(crate) enters: Counter,
     pub(crate) sqes: Counter,
     pub(crate) cqes: Counter,
+    pub(crate) attempts: Counter,
+    pub(crate) vain_attempts: Counter,
     pub(crate) overflows: Counter,
     pub(crate) no_buffers: Counter,
     pub(crate) failed_closes: Counter,
@@ -55,6 +57,10 @@ pub struct Metrics {
     pub sqes: u64,
     /// Completions taken from the kernel.
     pub cqes: u64,
+    /// Operations that were alone, and that a plain system call performed at once instead of an entry.
+    pub attempts: u64,
+    /// Such calls that were in vain: the operation would have had to wait, and went to the kernel as an entry.
+    pub vain_attempts: u64,
     /// Polls of tasks.
     pub polls: u64,
     /// Times that the thread had nothing to do and slept in the kernel.

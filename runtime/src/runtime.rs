@@ -343,6 +343,8 @@ impl Core {
             enters: driver.enters.get(),
             sqes: driver.sqes.get(),
             cqes: driver.cqes.get(),
+            attempts: driver.attempts.get(),
+            vain_attempts: driver.vain_attempts.get(),
             polls: executor.polls.get(),
             parks: executor.parks.get(),
             remote_wakes: executor.remote_wakes.get(),

@@ -21,6 +21,7 @@ impl Driver {
         let guard = AbortOnPanic::armed();
         let mut completions = self.completions.take();
         self.enter(wait, &mut completions);
+        self.attempts.refill();
         let silent = self.take_silent();
         self.counters.cqes.add(completions.len() as u64);
         let was_dispatching = self.dispatching.replace(true);

@@ -17,6 +17,7 @@
     reason = "the code of an op is called with a pointer to its slot, and the kernel's side of a pool may end"
 )]
 
+mod attempts;
 mod completion;
 mod entering;
 mod guard;
@@ -42,6 +43,7 @@ use std::time::Duration;
 use io_uring::{opcode, types};
 
 use crate::buf::{BufferPool, PoolConfig};
+use crate::driver::attempts::Attempts;
 use crate::driver::lane::Lane;
 use crate::driver::lifecycle::{AfterCancel, AfterDrop, Decision, Notes, Stage};
 use crate::driver::quiet::Silent;
@@ -83,6 +85,8 @@ pub struct Driver {
     spill: RefCell<VecDeque<Sqe>>,
     /// The ops with a quiet entry that was pushed, and what its silence says; see `quiet.rs`.
     silent: Cell<Vec<Silent>>,
+    /// What ops may do without the ring.
+    attempts: Attempts,
     /// Completions copied out and not yet dispatched; kept for its capacity.
     completions: Cell<Vec<Cqe>>,
     /// Entries whose final completion has not been seen.
@@ -120,6 +124,7 @@ impl Driver {
             slots: Slots::new(),
             spill: RefCell::new(VecDeque::new()),
             silent: Cell::new(Vec::new()),
+            attempts: Attempts::new(),
             completions: Cell::new(Vec::new()),
             in_kernel: Cell::new(0),
             pool: OnceCell::new(),
@@ -197,6 +202,9 @@ impl Driver {
             }
         }
         let ended = self.prepare(key);
+        if let Stage::Done(_) = slot.stage.get() {
+            self.attempts.ended_at_once(key);
+        }
         self.advance(ended);
         Some(key)
     }

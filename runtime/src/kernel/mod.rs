@@ -5,6 +5,7 @@
 //! no SQE (socket options, addresses) goes through the functions of [`socket`]. Outside this folder and `sys`, nobody
 //! makes a system call.
 
+pub(crate) mod attempt;
 pub(crate) mod choice;
 mod epoll;
 pub(crate) mod file;
@@ -24,11 +25,13 @@ use io_uring::{cqueue, squeue};
 
 use crate::buf::BufferPool;
 use crate::cancel_scope::error_of;
+use crate::kernel::attempt::Attempt;
 use crate::kernel::epoll::Epoll;
 use crate::kernel::refusal::Refusal;
 use crate::kernel::setup::SetupRequest;
 use crate::kernel::sim::{Seat, Sim};
 use crate::kernel::uring::Uring;
+use crate::sys::sqe::RawSqe;
 
 /// One submission queue entry: a description of one operation for the kernel.
 ///
@@ -51,6 +54,12 @@ impl Sqe {
     /// The same entry, silent where it succeeds: only a failure posts a completion.
     pub(crate) fn silent(self) -> Self {
         Self(self.0.flags(squeue::Flags::SKIP_SUCCESS))
+    }
+
+    /// Performs the entry, which has not been pushed, at once. Only where [`Kernel::attempts`] says that this world is its
+    /// kernel's.
+    pub(crate) fn attempt(&self) -> Attempt {
+        attempt::perform(&RawSqe::from(&self.0))
     }
 }
 
@@ -221,6 +230,17 @@ impl Kernel {
             // Calls are made, and answered, when their entry is submitted.
             Self::Epoll(_) => true,
             Self::Sim(_) => true,
+        }
+    }
+
+    /// Whether an entry may be performed by a system call of our own instead.
+    pub(crate) fn attempts(&self) -> bool {
+        match self {
+            // Where a thread of the kernel's submits, a call is what was to be saved.
+            Self::Uring(uring) => uring.tells_by_silence(),
+            Self::Epoll(_) => true,
+            // What it holds is made up.
+            Self::Sim(_) => false,
         }
     }
 

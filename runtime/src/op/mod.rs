@@ -10,6 +10,7 @@
 #![allow(unsafe_code, reason = "ops of many types live inline in slots of one type")]
 
 mod accept;
+mod attempt;
 mod change_names;
 mod close;
 mod connect;

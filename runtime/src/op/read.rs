@@ -1,14 +1,17 @@
-//! Reading a file at a place.
+//! Reading a file at a place: from memory, where the bytes lie there and the op is [alone](super::attempt), else by the ring.
 #![allow(unsafe_code, reason = "ops answer for the memory that they name, and take over what the kernel wrote")]
 
 use io_uring::opcode;
 
 use crate::buf::{BufResult, IoBufMut, commit, target};
 use crate::fd::SharedFd;
-use crate::op::{Completion, Description, Driver, Op, Step, target_of};
+use crate::op::attempt::attempt;
+use crate::op::{AT_POSITION, Completion, Description, Driver, Op, Sqe, Step, target_of};
 
 /// Reads from a file at an offset (`IORING_OP_READ`, as
 /// [`pread(2)`](https://man7.org/linux/man-pages/man2/pread.2.html)). Answers the count of bytes; 0 is the end of the file.
+///
+/// What lies in the page cache is read at once where the op is alone (`preadv2` with `RWF_NOWAIT`).
 #[derive(Debug)]
 pub struct ReadAt<B: IoBufMut> {
     /// Until the op has ended.
@@ -30,14 +33,19 @@ unsafe impl<B: IoBufMut> Op for ReadAt<B> {
 
     const NAME: &'static str = "read";
 
-    unsafe fn prepare(&mut self, _: &Driver) -> Step {
+    unsafe fn prepare(&mut self, driver: &Driver) -> Step {
         let (pointer, room) = target(&mut self.buf);
         if room == 0 {
             // The kernel would answer 0, which looks like the end of the file.
             return Step::Done(Completion::made_up(-libc::EINVAL));
         }
-        let entry = opcode::Read::new(target_of(&self.fd), pointer, room).offset(self.offset);
-        Step::Submit(entry.build().into())
+        let entry = Sqe::from(opcode::Read::new(target_of(&self.fd), pointer, room).offset(self.offset).build());
+        // What has a position of its own is likely to be something that is waited for.
+        let fd = self.fd.as_ref().filter(|_| self.offset != AT_POSITION);
+        match attempt(driver, fd, &entry) {
+            Some(answer) => Step::Done(answer),
+            None => Step::Submit(entry),
+        }
     }
 
     unsafe fn complete(mut self, answer: Completion) -> Self::Output {

@@ -16,9 +16,9 @@ use io_uring::opcode;
 use crate::sys::sqe::RawSqe;
 
 /// A result, or an errno.
-pub(super) type Answer = Result<i32, i32>;
+pub(in crate::kernel) type Answer = Result<i32, i32>;
 
-pub(super) fn answer(result: i32) -> Answer {
+pub(in crate::kernel) fn answer(result: i32) -> Answer {
     if result < 0 { Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)) } else { Ok(result) }
 }
 
@@ -27,7 +27,7 @@ fn count(result: isize) -> Result<usize, i32> {
 }
 
 /// The memory that an entry names by its address.
-fn pointer<T>(address: u64) -> *mut T {
+pub(in crate::kernel) fn pointer<T>(address: u64) -> *mut T {
     ptr::with_exposed_provenance_mut(address as usize)
 }
 
@@ -112,7 +112,7 @@ fn at_place(offset: i64, call: impl Fn(i64) -> Answer) -> Answer {
 }
 
 /// `send`, or `sendto` where the entry names an address.
-pub(super) fn send(sqe: &RawSqe, done: usize, flags: i32) -> Result<usize, i32> {
+pub(in crate::kernel) fn send(sqe: &RawSqe, done: usize, flags: i32) -> Result<usize, i32> {
     let (start, bytes) = (pointer::<u8>(sqe.addr).wrapping_add(done), sqe.len as usize - done);
     let (address, address_bytes) = (pointer(sqe.off), sqe.file_index & 0xffff);
     let address: *const libc::sockaddr = if sqe.off == 0 { ptr::null() } else { address };
@@ -121,7 +121,7 @@ pub(super) fn send(sqe: &RawSqe, done: usize, flags: i32) -> Result<usize, i32> 
 }
 
 /// `sendmsg` of what is behind the first `done` bytes.
-pub(super) fn send_message(sqe: &RawSqe, done: usize, flags: i32) -> Result<usize, i32> {
+pub(in crate::kernel) fn send_message(sqe: &RawSqe, done: usize, flags: i32) -> Result<usize, i32> {
     let mut message = message(sqe);
     let rest = message_parts(&message).after(done);
     if done > 0 {

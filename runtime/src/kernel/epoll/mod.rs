@@ -23,7 +23,7 @@
 
 mod abi;
 mod attempt;
-mod calls;
+pub(super) mod calls;
 mod cancel;
 mod clock;
 mod files;
