@@ -59,6 +59,14 @@ pub async fn lookup_host(host: impl ToSocketAddrs) -> io::Result<impl Iterator<I
     resolve(&host).await.map(Vec::into_iter)
 }
 
+/// The first address of a target. Of one that is a single address nothing is allocated.
+pub(crate) async fn resolve_first(target: &impl ToSocketAddrs) -> io::Result<SocketAddr> {
+    match target.address() {
+        Some(address) => Ok(address),
+        None => Ok(resolve(target).await?[0]),
+    }
+}
+
 /// The addresses of a target; at least one.
 pub(crate) async fn resolve(target: &impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
     let addresses = match target.host()? {
@@ -84,6 +92,11 @@ mod sealed {
 
     pub trait Target {
         fn host(&self) -> io::Result<Host>;
+
+        /// The address that the target is, where it is a single one.
+        fn address(&self) -> Option<SocketAddr> {
+            None
+        }
     }
 
     #[derive(Debug, PartialEq, Eq)]
@@ -103,6 +116,10 @@ macro_rules! one_address {
         $(impl Target for $target {
             fn host(&self) -> io::Result<Host> {
                 Ok(Host::Known(vec![(*self).into()]))
+            }
+
+            fn address(&self) -> Option<SocketAddr> {
+                Some((*self).into())
             }
         })*
     };
@@ -158,6 +175,10 @@ impl<T: Target + ?Sized> Target for &T {
     fn host(&self) -> io::Result<Host> {
         (**self).host()
     }
+
+    fn address(&self) -> Option<SocketAddr> {
+        (**self).address()
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +189,7 @@ mod tests {
     fn addresses_need_no_look_up_and_keep_scope_and_flow() {
         let address = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 80, 7, 3);
         assert_eq!(address.host().unwrap(), Host::Known(vec![SocketAddr::V6(address)]));
+        assert_eq!(Target::address(&&address), Some(SocketAddr::V6(address)));
         assert_eq!("[::1]:80".host().unwrap(), ("::1", 80).host().unwrap());
         assert_eq!("127.0.0.1:80".host().unwrap(), (Ipv4Addr::LOCALHOST, 80).host().unwrap());
     }

@@ -3,6 +3,7 @@
 mod loans;
 mod receiving;
 
+use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
@@ -14,7 +15,8 @@ use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, RecvBuf, fill, spare};
 use quoit_runtime::cancel_scope::stoppable;
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{
-    self, Connect, InFlight, Lane, Message, MessageSink, PollOnce, Rearm, RecvEnd, SendMsg, Traffic, submit_to,
+    self, Connect, InFlight, Lane, Message, MessageSink, PollOnce, Rearm, RecvEnd, SendMsg, Traffic, send_datagram_now,
+    submit_to,
 };
 use quoit_runtime::socket::{Address, RawAddress};
 use quoit_runtime::task::poll_budget;
@@ -138,6 +140,11 @@ impl Datagrams {
 
     /// Sends a datagram behind those that are being sent.
     pub(crate) async fn send<B: IoBuf>(&self, buf: B, address: Option<RawAddress>) -> BufResult<usize, B> {
+        // One that finds room at once answers at once: others must have their turn nevertheless.
+        poll_fn(poll_budget).await;
+        if let Some(result) = send_datagram_now(&self.fd, &self.sending, buf.as_bytes(), address.as_ref()) {
+            return (result, buf);
+        }
         let op = SendMsg::new(self.fd.clone(), buf, address);
         submit_to(self.fd.driver(), Some(&self.sending), op).await
     }

@@ -9,7 +9,7 @@ use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut};
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::Traffic;
 
-use crate::addr::{ToSocketAddrs, resolve};
+use crate::addr::{ToSocketAddrs, resolve, resolve_first};
 use crate::datagram::{Datagrams, Portion, give_up, whole};
 use crate::udp::RecvMsgs;
 
@@ -202,8 +202,8 @@ impl UdpSocket {
     ///
     /// Outside a runtime.
     pub async fn send_to<B: IoBuf>(&self, buf: B, address: impl ToSocketAddrs) -> BufResult<usize, B> {
-        match resolve(&address).await {
-            Ok(addresses) => self.core.send(buf, addresses.first().map(|address| (*address).into())).await,
+        match resolve_first(&address).await {
+            Ok(address) => self.core.send(buf, Some(address.into())).await,
             Err(error) => (Err(error), buf),
         }
     }

@@ -11,7 +11,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::kernel::sim::socket::{self as simulated, OptionName, SocketKind};
 
@@ -45,8 +45,18 @@ pub(crate) fn peer_address(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
     simulated::peer_address(fd).unwrap_or_else(|| internet(SockRef::from(&fd).peer_addr()?))
 }
 
-fn internet(address: socket2::SockAddr) -> io::Result<SocketAddr> {
+fn internet(address: SockAddr) -> io::Result<SocketAddr> {
     address.as_socket().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an internet socket"))
+}
+
+/// Sends a datagram to an address, or to the one that the socket is connected to. Never waits: `EAGAIN` where there is no room.
+pub(crate) fn send_datagram(fd: BorrowedFd<'_>, bytes: &[u8], to: Option<&SockAddr>) -> io::Result<usize> {
+    let simulated = || simulated::send_datagram(fd, bytes, to.and_then(SockAddr::as_socket));
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    simulated().unwrap_or_else(|| match to {
+        Some(to) => SockRef::from(&fd).send_to_with_flags(bytes, to, flags),
+        None => SockRef::from(&fd).send_with_flags(bytes, flags),
+    })
 }
 
 /// Whether a TCP socket has no connection any more, not even the rest of one.

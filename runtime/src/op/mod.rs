@@ -66,7 +66,7 @@ pub use crate::op::recv_multi::{Rearm, RecvEnd, RecvMulti, RecvSink};
 pub use crate::op::send::{Send, SendVectored};
 pub(crate) use crate::op::send_copy::Copies;
 pub use crate::op::send_copy::send_now;
-pub use crate::op::send_msg::SendMsg;
+pub use crate::op::send_msg::{SendMsg, send_datagram_now};
 pub use crate::op::send_rights::SendRights;
 pub use crate::op::send_zc::SendZc;
 pub use crate::op::shutdown::Shutdown;

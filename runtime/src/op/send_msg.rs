@@ -1,5 +1,9 @@
 //! Sending one datagram.
 //!
+//! Nearly every datagram finds room at once. So it is tried by a plain call first ([`send_datagram_now`]): that costs less than
+//! an entry which submits nothing else, and above all the sender goes on without a turn. Only where there is no room does it
+//! become an operation.
+//!
 //! The kernel is never left to wait for room by itself: it may have read the bytes before it finds that there is none, and
 //! goes on behind them when it tries again, so that an empty datagram or the wrong half of one is sent. So it is told not to
 //! wait, and everything begins anew after a poll. Where that says that there is room, and there is none (as for a Unix
@@ -7,14 +11,37 @@
 #![allow(unsafe_code, reason = "ops answer for the memory that they name")]
 
 use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
 
 use io_uring::{opcode, types};
 
 use crate::buf::{BufResult, IoBuf, sqe_len};
+use crate::cancel_scope::stop_now;
 use crate::fd::SharedFd;
-use crate::op::{Completion, Description, Driver, Op, Step, target_of};
+use crate::kernel::socket::send_datagram;
+use crate::op::{Completion, Description, Driver, Lane, Op, Step, target_of};
 use crate::sys::address::RawAddress;
 use crate::sys::message::empty_header;
+
+/// Sends a datagram at once, if nothing that was sent before it is under way and there is room. `None` where that is not so, or
+/// the runtime is not running, or a cancel scope forbids it: then nothing has happened, and [`SendMsg`] tells what there is to
+/// tell.
+pub fn send_datagram_now(
+    fd: &SharedFd,
+    lane: &Lane,
+    bytes: &[u8],
+    address: Option<&RawAddress>,
+) -> Option<io::Result<usize>> {
+    let driver = fd.driver();
+    if !lane.is_idle() || !driver.is_running() || driver.is_closed() || stop_now(true).is_some() {
+        return None;
+    }
+    match send_datagram(fd.as_fd(), bytes, address.map(RawAddress::as_socket2)) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => None,
+        answer => Some(answer),
+    }
+}
 
 /// Sends a buffer as one datagram (`IORING_OP_SENDMSG`), which may be empty. Answers the count of bytes sent.
 ///

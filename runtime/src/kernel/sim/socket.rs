@@ -128,6 +128,11 @@ pub(crate) fn abort(fd: BorrowedFd<'_>) -> Option<()> {
     aborted.map(drop)
 }
 
+/// Sends a datagram, if that takes no waiting.
+pub(crate) fn send_datagram(fd: BorrowedFd<'_>, bytes: &[u8], to: Option<SocketAddr>) -> Option<io::Result<usize>> {
+    asked(fd, |state, file| state.send_at_once(file, bytes, to))
+}
+
 /// What a datagram of this socket met; told once.
 pub(crate) fn take_error(fd: BorrowedFd<'_>) -> Option<io::Result<Option<io::Error>>> {
     asked(fd, |state, file| match state.files.get_mut(&file).map(|file| &mut file.kind) {

@@ -79,32 +79,40 @@ impl State {
 
     pub(super) fn send_datagram(&mut self, operation: &Operation, from: &[Piece], to: Option<SocketAddr>) -> Verdict {
         let Some(file) = operation.file else { return Done(-libc::EBADF, 0) };
-        let Some(udp) = self.udp_mut(Some(file)) else { return Done(-libc::ENOTSOCK, 0) };
+        let bytes = memory::gather(from, 0, memory::total(from));
+        Done(self.send_bytes(file, &bytes, to).map_or_else(|errno| -errno, |count| count as i32), 0)
+    }
+
+    /// Sends by a call that doesn't wait. Now and then there is no room, as in a real kernel whose devices are busy.
+    pub(super) fn send_at_once(&mut self, file: FileId, bytes: &[u8], to: Option<SocketAddr>) -> Result<usize, i32> {
+        if self.rng.once_in(4) { Err(libc::EAGAIN) } else { self.send_bytes(file, bytes, to) }
+    }
+
+    fn send_bytes(&mut self, file: FileId, bytes: &[u8], to: Option<SocketAddr>) -> Result<usize, i32> {
+        let udp = self.udp_mut(Some(file)).ok_or(libc::ENOTSOCK)?;
         if let Some(errno) = udp.take_error() {
-            return Done(-errno, 0);
+            return Err(errno);
         }
-        let Some(to) = to.or(udp.peer) else { return Done(-libc::EDESTADDRREQ, 0) };
-        let count = memory::total(from);
-        if count > LARGEST_DATAGRAM {
-            return Done(-libc::EMSGSIZE, 0);
+        let to = to.or(udp.peer).ok_or(libc::EDESTADDRREQ)?;
+        if bytes.len() > LARGEST_DATAGRAM {
+            return Err(libc::EMSGSIZE);
         }
         match self.bind_anywhere(file, to) {
             0 => {}
-            errno => return Done(errno, 0),
+            errno => return Err(-errno),
         }
-        let bytes = memory::gather(from, 0, count);
-        let Some(from_host) = self.files.get(&file).map(|file| file.host) else { return Done(-libc::EBADF, 0) };
-        let Some(local) = self.udp_mut(Some(file)).and_then(|udp| udp.local) else { return Done(-libc::EBADF, 0) };
+        let from_host = self.files.get(&file).map(|file| file.host).ok_or(libc::EBADF)?;
+        let local = self.udp_mut(Some(file)).and_then(|udp| udp.local).ok_or(libc::EBADF)?;
         let ip = if local.ip().is_unspecified() { self.source_ip(from_host, to.ip()) } else { local.ip() };
         let from = SocketAddr::new(ip, local.port());
-        let segment = self.files.get(&file).and_then(|file| file.options.segment()).unwrap_or(count).max(1);
+        let segment = self.files.get(&file).and_then(|file| file.options.segment()).unwrap_or(bytes.len()).max(1);
         if bytes.is_empty() {
             self.route(Datagram { sender: file, from_host, from, to, bytes: Vec::new() });
         }
         for bytes in bytes.chunks(segment) {
             self.route(Datagram { sender: file, from_host, from, to, bytes: bytes.to_vec() });
         }
-        Done(count as i32, 0)
+        Ok(bytes.len())
     }
 
     /// Sends a datagram on its way: or not, or twice.
