@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 use std::pin::pin;
 
 use common::{arena_with, pair, poll_once, read_to_end, run, soon, write_all};
+use quoit_runtime::op::{self, Nop};
 use quoit_runtime::task::yield_now;
 use quoit_testkit::Rng;
 
@@ -26,6 +27,8 @@ fn bytes_never_reach_the_next_socket_of_a_number(entries: u32) {
                     turns(&mut rng).await;
                     let mine = format!("of the first, {round}");
                     {
+                        // Not the only one that has something to tell the kernel, or it would be out at once.
+                        let _nop = op::submit(Nop::new());
                         let mut write = Box::pin(first.write_all(mine.clone()));
                         assert!(poll_once(write.as_mut()).await.is_pending());
                     }

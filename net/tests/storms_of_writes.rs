@@ -14,6 +14,7 @@ use std::time::Duration;
 use common::fates::{Fates, brief};
 use common::{arena, arena_of, end, pair, poll_once, storm};
 use quoit_net::TcpStream;
+use quoit_runtime::op::{self, Nop};
 use quoit_runtime::task::yield_now;
 use quoit_testkit::Rng;
 
@@ -199,6 +200,8 @@ impl WriteStorm {
             yield_now().await;
         }
         let mut begun = self.make(stream, rng);
+        // Not the only one that has something to tell the kernel, or it would be out at once.
+        let _nop = op::submit(Nop::new());
         if !self.poll(&mut begun).await {
             self.fates.dropped += 1;
             self.dropped_begun += 1;

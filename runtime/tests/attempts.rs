@@ -5,14 +5,15 @@ mod support;
 
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use quoit_runtime::fd::SharedFd;
-use quoit_runtime::op::{self, PollOnce, ReadAt};
+use quoit_runtime::op::{self, Lane, PollOnce, ReadAt, Send, SendVectored};
 use quoit_runtime::{KernelKind, Runtime, metrics, spawn, task};
 use quoit_testkit::LiveBuffers;
 use support::{Buf, alone, end_idle, pipe, write};
@@ -324,6 +325,113 @@ fn what_has_a_position_of_its_own_is_waited_for_in_the_ring() {
         let (result, _) = op::submit(ReadAt::new(pipe, Vec::<u8>::with_capacity(16), u64::MAX)).await;
         assert_eq!(result.expect("a byte"), 1);
         assert_eq!((metrics().attempts, metrics().vain_attempts), (0, 0));
+    });
+    end_idle(runtime);
+    alone.end();
+}
+
+/// A stream of ours, and its peer, which belongs to nobody.
+fn stream() -> (SharedFd, UnixStream) {
+    let (ours, peer) = UnixStream::pair().expect("descriptors are left");
+    (SharedFd::of_socket(ours.into()), peer)
+}
+
+fn received(peer: &mut UnixStream, bytes: usize) -> Vec<u8> {
+    let mut received = vec![0; bytes];
+    peer.read_exact(&mut received).expect("it was sent");
+    received
+}
+
+#[test]
+fn a_send_that_is_alone_needs_no_entry() {
+    let alone = alone();
+    for kernel in [KernelKind::IoUring, KernelKind::Epoll] {
+        let runtime = on(kernel);
+        runtime.block_on(async {
+            let (ours, mut peer) = stream();
+            let (lane, (sqes, ..)) = (Lane::new(), counted());
+            let driver = Rc::clone(ours.driver());
+            assert_eq!(op::submit_to(&driver, Some(&lane), Send::all(ours.clone(), "one ")).await.0.expect("room"), 4);
+            let parts = SendVectored::all(ours.clone(), ["two ", "three"]);
+            assert_eq!(op::submit_to(&driver, Some(&lane), parts).await.0.expect("room"), 9);
+            assert!(lane.is_idle());
+            assert_eq!(received(&mut peer, 13), b"one two three");
+            assert_eq!(counted(), (sqes, 2, 0), "{kernel:?}");
+        });
+        end_idle(runtime);
+    }
+    alone.end();
+}
+
+#[test]
+fn sends_of_a_lane_stay_in_order_whichever_way_they_take() {
+    let alone = alone();
+    let runtime = on(KernelKind::IoUring);
+    runtime.block_on(async {
+        let (ours, mut peer) = stream();
+        let (lane, (sqes, ..)) = (Lane::new(), counted());
+        let driver = Rc::clone(ours.driver());
+        let send = |text: &'static str| op::submit_to(&driver, Some(&lane), Send::all(ours.clone(), text));
+        // The first goes at once, the second by the ring, the third waits behind it though it came when nothing was staged.
+        let (first, second) = (send("1"), send("2"));
+        let third = send("3");
+        for sent in [third, second, first] {
+            assert_eq!(sent.await.0.expect("room"), 1);
+        }
+        assert_eq!(received(&mut peer, 3), b"123");
+        assert_eq!(counted(), (sqes + 2, 1, 0));
+    });
+    end_idle(runtime);
+    alone.end();
+}
+
+#[test]
+fn what_a_socket_has_no_room_for_goes_on_by_the_ring() {
+    let alone = alone();
+    let runtime = on(KernelKind::IoUring);
+    runtime.block_on(async {
+        let (ours, mut peer) = stream();
+        let (lane, (sqes, ..)) = (Lane::new(), counted());
+        let driver = Rc::clone(ours.driver());
+        let message = content(0, 4 << 20);
+        let send = op::submit_to(&driver, Some(&lane), Send::all(ours.clone(), message.clone()));
+        // A part is out, and the rest is the ring's.
+        assert_eq!(counted(), (sqes + 1, 1, 0));
+        let reader = std::thread::spawn(move || (received(&mut peer, 4 << 20), peer));
+        assert_eq!(send.await.0.expect("the peer reads"), 4 << 20);
+        let (all, mut peer) = reader.join().expect("no panic");
+        assert_eq!(all, message);
+        // The next one, with nothing but its own way, is whole again.
+        assert_eq!(op::submit_to(&driver, Some(&lane), Send::all(ours.clone(), "next")).await.0.expect("room"), 4);
+        assert_eq!(received(&mut peer, 4), b"next");
+        // And where there is no room at all, it waits.
+        let filler = op::submit_to(&driver, Some(&lane), Send::some(ours.clone(), vec![0; 4 << 20])).await;
+        let (attempts, vain, filled) = (metrics().attempts, metrics().vain_attempts, filler.0.expect("some room"));
+        task::yield_now().await;
+        let last = op::submit_to(&driver, Some(&lane), Send::all(ours.clone(), "last"));
+        assert_eq!((metrics().attempts, metrics().vain_attempts), (attempts, vain + 1));
+        let reader = std::thread::spawn(move || received(&mut peer, filled + 4));
+        assert_eq!(last.await.0.expect("the peer reads"), 4);
+        assert!(reader.join().expect("no panic").ends_with(b"last"));
+    });
+    end_idle(runtime);
+    alone.end();
+}
+
+#[test]
+fn an_error_of_a_send_is_told_and_stays_told() {
+    let alone = alone();
+    let runtime = on(KernelKind::IoUring);
+    runtime.block_on(async {
+        let (ours, peer) = stream();
+        drop(peer);
+        let (sqes, ..) = counted();
+        for _ in 0..2 {
+            let (result, buf) = op::submit(Send::all(ours.clone(), "nobody")).await;
+            assert_eq!((result.expect_err("no peer").raw_os_error(), buf), (Some(libc::EPIPE), "nobody"));
+            // The second did not even try.
+            assert_eq!(counted(), (sqes, 1, 0));
+        }
     });
     end_idle(runtime);
     alone.end();

@@ -10,6 +10,7 @@ use io_uring::opcode;
 
 use crate::buf::{BufResult, IoBuf, IoVectoredBuf, sqe_len};
 use crate::fd::SharedFd;
+use crate::op::attempt::attempt;
 use crate::op::{Completion, Description, Driver, Op, Step, target_of};
 
 /// How much of the buffer a send is to bring out.
@@ -63,8 +64,13 @@ unsafe impl<B: IoBuf> Op for Send<B> {
     const NAME: &'static str = "send";
     const CANCEL_ON_DROP: bool = false;
 
-    unsafe fn prepare(&mut self, _: &Driver) -> Step {
-        self.send_rest()
+    unsafe fn prepare(&mut self, driver: &Driver) -> Step {
+        let step = self.send_rest();
+        match attempt_send(driver, self.fd.as_ref(), &step) {
+            // SAFETY: it answers the very entry.
+            Some(answer) => unsafe { self.step(answer) },
+            None => step,
+        }
     }
 
     unsafe fn step(&mut self, completion: Completion) -> Step {
@@ -171,14 +177,19 @@ unsafe impl<V: IoVectoredBuf> Op for SendVectored<V> {
     const NAME: &'static str = "sendmsg";
     const CANCEL_ON_DROP: bool = false;
 
-    unsafe fn prepare(&mut self, _: &Driver) -> Step {
+    unsafe fn prepare(&mut self, driver: &Driver) -> Step {
         let part = |index| {
             let bytes = IoVectoredBuf::part(&self.bufs, index).as_bytes();
             libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
         };
         // Here and not before, as the buffers move no more.
         self.parts = (0..self.bufs.count()).map(part).filter(|part| part.iov_len > 0).collect();
-        self.send_rest()
+        let step = self.send_rest();
+        match attempt_send(driver, self.fd.as_ref(), &step) {
+            // SAFETY: it answers the very entry.
+            Some(answer) => unsafe { self.step(answer) },
+            None => step,
+        }
     }
 
     unsafe fn step(&mut self, completion: Completion) -> Step {
@@ -254,6 +265,12 @@ pub(super) fn outcome(fd: Option<&SharedFd>, sent: usize, completion: Completion
 pub(super) fn broken(fd: Option<&SharedFd>) -> Option<Completion> {
     let error = fd?.send_error()?;
     Some(Completion::made_up(-error.raw_os_error().unwrap_or(libc::EPIPE)))
+}
+
+/// Makes the first try of a send, where it is alone.
+fn attempt_send(driver: &Driver, fd: Option<&SharedFd>, step: &Step) -> Option<Completion> {
+    let Step::Submit(entry) = step else { return None };
+    attempt(driver, fd, entry)
 }
 
 pub(super) fn flags(extent: Extent) -> i32 {
