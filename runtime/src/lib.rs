@@ -53,6 +53,7 @@ pub mod signal;
 pub mod sim;
 pub mod socket;
 mod spawn;
+mod spin;
 mod sys;
 pub mod task;
 pub mod thread;

@@ -65,6 +65,11 @@ pub struct Metrics {
     pub polls: u64,
     /// Times that the thread had nothing to do and slept in the kernel.
     pub parks: u64,
+    /// Times that the thread looked for something to do for a while before it would have slept: see
+    /// [`Builder::spin`](crate::Builder::spin).
+    pub spins: u64,
+    /// Such times when nothing came, and it slept after all.
+    pub vain_spins: u64,
     /// Wakes that came from other threads.
     pub remote_wakes: u64,
     /// Times that the completion queue ran over. Nothing is lost then, but a larger one is faster.

@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::shutdown_report::ShutdownReport;
 use crate::sim::Simulated;
 use crate::spawn::spawn_on;
+use crate::spin::{Spin, Spun};
 use crate::task::{JoinHandle, Origin};
 use crate::timer::{Instant, Timers};
 
@@ -56,6 +57,8 @@ pub(crate) struct Core {
     turns_to_clock: Cell<u32>,
     /// More timers are due than one turn fires.
     timers_due: Cell<bool>,
+    /// When to look for something to do instead of sleeping.
+    spin: Spin,
     /// Its place in a simulation.
     pub(crate) simulated: Option<Simulated>,
 }
@@ -196,6 +199,7 @@ impl Core {
         poll_budget: usize,
         name: &str,
         shutdown_deadline: Duration,
+        spin: Spin,
         simulated: Option<Simulated>,
     ) -> Self {
         Self {
@@ -208,6 +212,7 @@ impl Core {
             shutdown_deadline,
             turns_to_clock: Cell::new(0),
             timers_due: Cell::new(false),
+            spin,
             simulated,
         }
     }
@@ -266,8 +271,7 @@ impl Core {
         // With tasks ready and nothing to tell the kernel or to hear from it, there is no reason to enter.
         let heard = self.driver.counters.cqes.get();
         if wait != Wait::No || self.driver.wants_entry() {
-            self.driver.turn(wait);
-            self.turns_to_clock.set(0);
+            self.enter_kernel(wait);
         }
         if wait != Wait::No {
             self.executor.remote().woke_up();
@@ -282,6 +286,15 @@ impl Core {
             }
         }
         self.executor.wake_deferred();
+    }
+
+    fn enter_kernel(&self, wait: Wait) {
+        let asleep = (self.spin.is_on() && wait != Wait::No).then(Instant::of_machine);
+        self.driver.turn(wait);
+        self.turns_to_clock.set(0);
+        if let Some(start) = asleep {
+            self.spin.slept(Instant::of_machine().duration_since(start));
+        }
     }
 
     /// Looks at the clock. Tasks are stamped with what it showed last.
@@ -327,7 +340,29 @@ impl Core {
             Some(left) => Wait::For(left),
             None => Wait::Forever,
         };
+        let Some(wait) = self.spin_before(wait) else { return Wait::No };
         if self.executor.remote().prepare_sleep() { wait } else { Wait::No }
+    }
+
+    /// Looks for something to do for a while, if the wait is likely to be short. `None` where there is something, else how long
+    /// is left to wait.
+    fn spin_before(&self, wait: Wait) -> Option<Wait> {
+        if !self.spin.is_due() || self.timers.clock().stands() {
+            return Some(wait);
+        }
+        if self.driver.has_staged() {
+            // What is waited for may not have been asked yet: it is submitted first.
+            return None;
+        }
+        let left = if let Wait::For(left) = wait { Some(left) } else { None };
+        match self.spin.spin(left, || self.driver.has_news() || self.executor.has_mail()) {
+            Spun::Found => {
+                // A timer, perhaps.
+                self.turns_to_clock.set(0);
+                None
+            }
+            Spun::InVain(spun) => Some(left.map_or(wait, |left| Wait::For(left.saturating_sub(spun)))),
+        }
     }
 
     /// What the clock shows now, or showed a moment ago when timers were fired in this turn.
@@ -347,6 +382,8 @@ impl Core {
             vain_attempts: driver.vain_attempts.get(),
             polls: executor.polls.get(),
             parks: executor.parks.get(),
+            spins: self.spin.spins.get(),
+            vain_spins: self.spin.vain_spins.get(),
             remote_wakes: executor.remote_wakes.get(),
             overflows: driver.overflows.get(),
             no_buffers: driver.no_buffers.get(),

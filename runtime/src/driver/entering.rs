@@ -16,6 +16,22 @@ impl Driver {
         !self.spill.borrow().is_empty() || self.kernel.borrow_mut().as_mut().is_some_and(Kernel::wants_entry)
     }
 
+    /// Entries are left that the kernel has not seen.
+    pub(crate) fn has_staged(&self) -> bool {
+        let staged = self.kernel.borrow_mut().as_mut().is_some_and(|kernel| kernel.staged() > 0);
+        staged || !self.spill.borrow().is_empty()
+    }
+
+    /// Whether what the kernel has to say shows without a system call.
+    pub(crate) fn shows_news(&self) -> bool {
+        self.kernel.borrow().as_ref().is_some_and(Kernel::shows_news)
+    }
+
+    /// The kernel has something to say. No system call.
+    pub(crate) fn has_news(&self) -> bool {
+        self.kernel.borrow_mut().as_mut().is_some_and(Kernel::has_news)
+    }
+
     /// Submits everything that was pushed, waits as told, and dispatches the completions.
     pub(crate) fn turn(&self, wait: Wait) {
         let guard = AbortOnPanic::armed();

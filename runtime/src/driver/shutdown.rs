@@ -60,7 +60,7 @@ impl Driver {
         // By the machine's clock, as the deadline: the runtime's may stand.
         let grace = Instant::of_machine() + GRACE;
         let mut has_aborted = false;
-        while self.in_kernel.get() + self.closing.get() > 0 || self.watching.get() || self.wants_flush() {
+        while self.in_kernel.get() + self.closing.get() > 0 || self.watching.get() || self.has_staged() {
             let left = end.saturating_duration_since(Instant::of_machine());
             if left.is_zero() {
                 break;
@@ -84,12 +84,6 @@ impl Driver {
                 shield(|| unsafe { (slot.kind.get().abort)(slot.memory()) });
             }
         }
-    }
-
-    /// Entries are left that the kernel has not seen: closes.
-    fn wants_flush(&self) -> bool {
-        let staged = self.kernel.borrow_mut().as_mut().is_some_and(|kernel| kernel.staged() > 0);
-        staged || !self.spill.borrow().is_empty()
     }
 
     fn push_cancel_all(&self) {

@@ -233,6 +233,25 @@ impl Kernel {
         }
     }
 
+    /// Whether [`has_news`](Self::has_news) tells when something has happened.
+    pub(crate) fn shows_news(&self) -> bool {
+        match self {
+            Self::Uring(uring) => uring.shows_news(),
+            // Only a system call tells.
+            Self::Epoll(_) => false,
+            // Nothing happens there by itself.
+            Self::Sim(_) => false,
+        }
+    }
+
+    /// Something has happened that an entry would bring out. Costs no system call.
+    pub(crate) fn has_news(&mut self) -> bool {
+        match self {
+            Self::Uring(uring) => uring.has_news(),
+            Self::Epoll(_) | Self::Sim(_) => false,
+        }
+    }
+
     /// Whether an entry may be performed by a system call of our own instead.
     pub(crate) fn attempts(&self) -> bool {
         match self {

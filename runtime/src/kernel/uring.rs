@@ -57,6 +57,18 @@ impl Uring {
         put_off || !self.ring.ring.completion().is_empty()
     }
 
+    pub(crate) fn shows_news(&self) -> bool {
+        // Without the flag completions that are put off don't show. A thread of the kernel's puts nothing off.
+        self.ring.features.taskrun_flag || self.ring.features.sqpoll
+    }
+
+    pub(crate) fn has_news(&mut self) -> bool {
+        let submission = self.ring.ring.submission();
+        let is_put_off = submission.taskrun() || submission.cq_overflow();
+        drop(submission);
+        is_put_off || !self.ring.ring.completion().is_empty()
+    }
+
     pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<()> {
         let (min_complete, timeout) = match wait {
             Wait::No => (0, None),
