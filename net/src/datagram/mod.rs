@@ -1,6 +1,7 @@
 //! What all datagram sockets share: a queue of received datagrams, and an order among those to be sent.
 
 mod loans;
+mod methods;
 mod receiving;
 
 use std::future::poll_fn;
@@ -25,6 +26,7 @@ use crate::datagram::receiving::{Receiving, Taken, Want};
 use crate::waiters::{Place, Waiters};
 
 pub(crate) use crate::datagram::loans::Loans;
+pub(crate) use crate::datagram::methods::{datagram_handle, datagram_methods};
 
 /// A datagram socket, and what it shares with its operations.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut};
@@ -10,7 +10,7 @@ use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::Traffic;
 
 use crate::addr::{ToSocketAddrs, resolve, resolve_first};
-use crate::datagram::{Datagrams, Portion, give_up, whole};
+use crate::datagram::{Datagrams, Portion, datagram_handle, datagram_methods, give_up, whole};
 use crate::udp::RecvMsgs;
 
 /// A UDP socket.
@@ -208,26 +208,6 @@ impl UdpSocket {
         }
     }
 
-    /// Receives a datagram into the room of a buffer, and answers its length, which may be 0.
-    ///
-    /// # Cancel safety
-    ///
-    /// Loses nothing: the next call gets the datagram. The buffer is dropped with the future.
-    ///
-    /// # Errors
-    ///
-    /// `EMSGSIZE` where the datagram was longer than the room: what fits is in the buffer, the rest of it is gone.
-    /// `InvalidInput` for a buffer without room. Else those of [`recv(2)`](https://man7.org/linux/man-pages/man2/recv.2.html);
-    /// each is told once, and the socket goes on.
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    pub async fn recv<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
-        let (received, buf) = self.core.receive(buf, Portion::One).await;
-        (received.and_then(|received| whole(&received)), buf)
-    }
-
     /// As [`recv`](Self::recv), and answers also who sent the datagram.
     ///
     /// # Cancel safety
@@ -315,25 +295,6 @@ impl UdpSocket {
         RecvMsgs::new(&self.core)
     }
 
-    /// Copies the next datagram into the room of a buffer, as far as it fits, and leaves it to the next receiver. Answers how
-    /// many bytes that is.
-    ///
-    /// # Cancel safety
-    ///
-    /// Loses nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`recv`](Self::recv), but no `EMSGSIZE`: nothing is gone.
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    pub async fn peek<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
-        let (received, buf) = self.core.receive(buf, Portion::Peek).await;
-        (received.map(|received| received.len), buf)
-    }
-
     /// As [`peek`](Self::peek), and answers also who sent the datagram.
     ///
     /// # Cancel safety
@@ -350,63 +311,6 @@ impl UdpSocket {
     pub async fn peek_from<B: IoBufMut>(&self, buf: B) -> BufResult<(usize, SocketAddr), B> {
         let (received, buf) = self.core.receive(buf, Portion::Peek).await;
         (received.and_then(|received| Ok((received.len, received.address.internet()?))), buf)
-    }
-
-    /// Waits until there is a datagram or an error to be received. Another receiver may be faster.
-    ///
-    /// # Cancel safety
-    ///
-    /// Loses nothing.
-    ///
-    /// # Errors
-    ///
-    /// Those of a runtime that is gone.
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.core.readable().await
-    }
-
-    /// Waits until the kernel has room for a datagram. (Sending waits for it by itself.)
-    ///
-    /// # Cancel safety
-    ///
-    /// Loses nothing.
-    ///
-    /// # Errors
-    ///
-    /// Those of a runtime that is gone.
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.core.writable().await
-    }
-
-    /// Waits until what is being sent has gone out, closes the socket, and tells how that went.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped early, it goes on as if the socket had been dropped.
-    ///
-    /// # Errors
-    ///
-    /// `TimedOut` where the kernel did not take what is being sent before
-    /// [`Builder::close_deadline`](quoit_runtime::Builder::close_deadline); else those of
-    /// [`close(2)`](https://man7.org/linux/man-pages/man2/close.2.html).
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    pub async fn close(self) -> io::Result<()> {
-        let finished = self.core.finish().await;
-        // The receive that was cancelled still names the descriptor.
-        let fd = self.fd().clone();
-        drop(self);
-        fd.close().await.and(finished)
     }
 
     /// The address at this end, with the port that the system has picked for port 0.
@@ -427,6 +331,8 @@ impl UdpSocket {
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.fd().peer_addr()
     }
+
+    datagram_methods!();
 
     /// Takes over a socket of std, which may be non-blocking.
     ///
@@ -449,35 +355,6 @@ impl UdpSocket {
     }
 }
 
-impl Drop for UdpSocket {
-    fn drop(&mut self) {
-        self.core.abandon();
-    }
-}
-
-impl AsFd for UdpSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd().as_fd()
-    }
-}
-
-impl AsRawFd for UdpSocket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.fd().as_raw_fd()
-    }
-}
-
-impl From<UdpSocket> for OwnedFd {
-    /// Datagrams that were received and not claimed are lost. A duplicate where operations are under way.
-    fn from(socket: UdpSocket) -> Self {
-        // A receive that was dropped needs no duplicate.
-        let _ = socket.core.quiesce();
-        let fd = socket.fd().clone();
-        drop(socket);
-        fd.into_owned()
-    }
-}
-
 impl From<OwnedFd> for UdpSocket {
     /// Takes over a UDP socket.
     fn from(fd: OwnedFd) -> Self {
@@ -487,3 +364,5 @@ impl From<OwnedFd> for UdpSocket {
         socket
     }
 }
+
+datagram_handle!(UdpSocket);

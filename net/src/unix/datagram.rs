@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{SocketAddr, UnixDatagram as StdDatagram};
 use std::path::Path;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::Traffic;
 use quoit_runtime::socket::{RawAddress, SocketOption, UnixKind};
 
-use crate::datagram::{Datagrams, Portion, give_up, whole};
+use crate::datagram::{Datagrams, Portion, datagram_handle, datagram_methods, give_up, whole};
 use crate::unix::RecvMsgs;
 
 /// A Unix socket for datagrams, which are neither lost nor reordered on their way.
@@ -187,27 +187,6 @@ impl UnixDatagram {
         }
     }
 
-    /// Receives a datagram into the room of a buffer, and answers its length, which may be 0.
-    ///
-    /// # Cancel safety
-    ///
-    /// Loses nothing: the next call gets the datagram. The buffer is dropped with the future.
-    ///
-    /// # Errors
-    ///
-    /// `EMSGSIZE` where the datagram was longer than the room: what fits is in the buffer, the rest of it is gone. That may
-    /// also happen to a datagram that arrives while a larger buffer follows a smaller one of more than 64 KiB.
-    /// `InvalidInput` for a buffer without room. Else those of [`recv(2)`](https://man7.org/linux/man-pages/man2/recv.2.html);
-    /// each is told once, and the socket goes on.
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    pub async fn recv<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
-        let (received, buf) = self.core.receive(buf, Portion::One).await;
-        (received.and_then(|received| whole(&received)), buf)
-    }
-
     /// As [`recv`](Self::recv), and answers also who sent the datagram, if that socket has a name.
     ///
     /// # Cancel safety
@@ -246,25 +225,6 @@ impl UnixDatagram {
         RecvMsgs::new(&self.core)
     }
 
-    /// Copies the next datagram into the room of a buffer, as far as it fits, and leaves it to the next receiver. Answers how
-    /// many bytes that is.
-    ///
-    /// # Cancel safety
-    ///
-    /// Loses nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`recv`](Self::recv), but no `EMSGSIZE`: nothing is gone.
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    pub async fn peek<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
-        let (received, buf) = self.core.receive(buf, Portion::Peek).await;
-        (received.map(|received| received.len), buf)
-    }
-
     /// As [`peek`](Self::peek), and answers also who sent the datagram.
     ///
     /// # Cancel safety
@@ -281,40 +241,6 @@ impl UnixDatagram {
     pub async fn peek_from<B: IoBufMut>(&self, buf: B) -> BufResult<(usize, SocketAddr), B> {
         let (received, buf) = self.core.receive(buf, Portion::Peek).await;
         (received.and_then(|received| Ok((received.len, received.address.unix()?))), buf)
-    }
-
-    /// Waits until there is a datagram or an error to be received. Another receiver may be faster.
-    ///
-    /// # Cancel safety
-    ///
-    /// Loses nothing.
-    ///
-    /// # Errors
-    ///
-    /// Those of a runtime that is gone.
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.core.readable().await
-    }
-
-    /// Waits until there is room for a datagram. (Sending waits for it by itself.)
-    ///
-    /// # Cancel safety
-    ///
-    /// Loses nothing.
-    ///
-    /// # Errors
-    ///
-    /// Those of a runtime that is gone.
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.core.writable().await
     }
 
     /// Shuts down a direction, or both; sending behind the datagrams that are being sent. When receiving was shut down,
@@ -334,29 +260,6 @@ impl UnixDatagram {
     /// Outside a runtime.
     pub async fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.core.shutdown(how).await
-    }
-
-    /// Waits until what is being sent has gone out, closes the socket, and tells how that went.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped early, it goes on as if the socket had been dropped.
-    ///
-    /// # Errors
-    ///
-    /// `TimedOut` where the receiver did not take what is being sent before
-    /// [`Builder::close_deadline`](quoit_runtime::Builder::close_deadline); else those of
-    /// [`close(2)`](https://man7.org/linux/man-pages/man2/close.2.html).
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    pub async fn close(self) -> io::Result<()> {
-        let finished = self.core.finish().await;
-        // The receive that was cancelled still names the descriptor.
-        let fd = self.fd().clone();
-        drop(self);
-        fd.close().await.and(finished)
     }
 
     /// The address at this end.
@@ -405,6 +308,8 @@ impl UnixDatagram {
         self.fd().set_option(SocketOption::SendBufferSize(bytes))
     }
 
+    datagram_methods!();
+
     /// Takes over a socket of std, which may be non-blocking.
     ///
     /// # Errors
@@ -426,24 +331,6 @@ impl UnixDatagram {
     }
 }
 
-impl Drop for UnixDatagram {
-    fn drop(&mut self) {
-        self.core.abandon();
-    }
-}
-
-impl AsFd for UnixDatagram {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd().as_fd()
-    }
-}
-
-impl AsRawFd for UnixDatagram {
-    fn as_raw_fd(&self) -> RawFd {
-        self.fd().as_raw_fd()
-    }
-}
-
 impl From<OwnedFd> for UnixDatagram {
     /// Takes over a Unix datagram socket.
     fn from(fd: OwnedFd) -> Self {
@@ -451,13 +338,4 @@ impl From<OwnedFd> for UnixDatagram {
     }
 }
 
-impl From<UnixDatagram> for OwnedFd {
-    /// Datagrams that were received and not claimed are lost. A duplicate where operations are under way.
-    fn from(socket: UnixDatagram) -> Self {
-        // A receive that was dropped needs no duplicate.
-        let _ = socket.core.quiesce();
-        let fd = socket.fd().clone();
-        drop(socket);
-        fd.into_owned()
-    }
-}
+datagram_handle!(UnixDatagram);
