@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use quoit_runtime::buf::{IoBuf, IoBufMut};
+use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{self, InFlight, Nop, ReadAt};
 use quoit_runtime::{metrics, spawn};
 use quoit_testkit::{CountedBuf, LiveBuffers};
@@ -85,6 +86,54 @@ unsafe impl IoBufMut for Hostile {
         // SAFETY: the caller's promise is the one that `Vec` asks for.
         unsafe { self.bytes_mut().set_len(len) }
     }
+}
+
+/// A file with bytes that lie in memory: the program that runs.
+fn file() -> SharedFd {
+    let path = std::env::current_exe().expect("a test has a file");
+    SharedFd::new(std::fs::File::open(path).expect("it is there").into())
+}
+
+#[test]
+fn a_buffer_that_panics_where_its_op_could_end_at_once_ends_that_op_only() {
+    let alone = alone();
+    let live = LiveBuffers::new();
+    let runtime = runtime();
+    runtime.block_on(async {
+        quoit_runtime::task::yield_now().await;
+        let file = file();
+        for at in [At::Pointer, At::Capacity] {
+            let buf = Hostile::new(&live, at, move || panic!("a buffer panics at {at:?}"));
+            let (result, buf) = op::submit(ReadAt::new(file.clone(), buf, 0)).await;
+            assert_eq!(result.expect_err("it panicked").raw_os_error(), Some(libc::EFAULT));
+            drop(buf);
+        }
+        assert_eq!((live.live(), metrics().attempts, metrics().operations), (0, 0, 0));
+        let (result, bytes) = op::submit(ReadAt::new(file, Buf::new(&live), 0)).await;
+        assert_eq!((result.expect("a program has bytes"), &bytes.0.as_vec()[..4]), (128, &b"\x7fELF"[..]));
+    });
+    end_idle(runtime);
+    alone.end();
+}
+
+#[test]
+fn what_a_buffer_submits_is_not_overtaken_by_its_own_op() {
+    let alone = alone();
+    let live = LiveBuffers::new();
+    let runtime = runtime();
+    runtime.block_on(async {
+        quoit_runtime::task::yield_now().await;
+        let sqes = metrics().sqes;
+        let buf = Hostile::new(&live, At::Pointer, || std::mem::forget(op::submit(Nop::new())));
+        let (result, buf) = op::submit(ReadAt::new(file(), buf, 0)).await;
+        assert_eq!((result.expect("a program has bytes"), buf.bytes().len()), (128, 128));
+        // Asked for its pointer once more where the op is prepared, the buffer submits once more.
+        assert_eq!((metrics().sqes, metrics().attempts, metrics().vain_attempts), (sqes + 3, 0, 0));
+    });
+    assert_eq!(live.live(), 0);
+    assert_eq!((runtime.metrics().in_flight, runtime.metrics().operations), (0, 2));
+    support::end(runtime);
+    alone.end();
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! An entry into the kernel with a single operation costs more than the system call that does the same: the ring gains where
 //! it serves many at a time. So where an op has nobody to share an entry with, and can end without waiting, a plain call
-//! performs it, and its future is ready at the first poll. Everything else is as ever: the op is in its slot, its lane and its
-//! scopes, and reads the answer as if it had come from the ring.
+//! performs it, and its future is ready at the first poll. The op needs no slot for that, and reads the answer as if it had come
+//! from the ring; lanes and scopes are looked at as ever.
 //!
 //! An op counts as alone if nothing is staged that it would overtake, or could ride along with; if no answer that came by
 //! this way waits to be taken, since whoever submits several at once means them to share an entry; and (the caller knows that)
@@ -14,7 +14,6 @@
 use std::cell::Cell;
 
 use crate::driver::Driver;
-use crate::driver::slots::OpKey;
 use crate::kernel::attempt::Attempt;
 use crate::kernel::{Kernel, Sqe};
 
@@ -23,54 +22,66 @@ use crate::kernel::{Kernel, Sqe};
 pub(super) struct Attempts {
     /// How much more, until the next look at the kernel.
     left: Cell<u32>,
-    /// The last op that ended as soon as it was submitted. While its answer is there, its owner has others to submit first.
-    untaken: Cell<Option<OpKey>>,
+    /// The answers that came by this way and wait to be taken. While there are any, their owner has others to submit first.
+    /// It may forget them, so this is a hint.
+    untaken: Cell<u32>,
 }
 
 impl Attempts {
     pub(super) fn new() -> Self {
-        Self { left: Cell::new(MOST), untaken: Cell::new(None) }
+        Self { left: Cell::new(MOST), untaken: Cell::new(0) }
     }
 
     /// The kernel was looked at.
     pub(super) fn refill(&self) {
         self.left.set(MOST);
-        // It may have been forgotten.
-        self.untaken.set(None);
-    }
-
-    /// An op has ended while it was submitted.
-    pub(super) fn ended_at_once(&self, key: OpKey) {
-        self.untaken.set(Some(key));
+        self.untaken.set(0);
     }
 }
 
 impl Driver {
-    /// Performs an entry at once, if it is alone as far as the driver can tell. Pushes nothing.
+    /// An op that begins now is alone, as far as the driver can tell, and has not yet had its share.
+    pub(crate) fn may_attempt(&self) -> bool {
+        let attempts = &self.attempts;
+        attempts.left.get() > 0 && attempts.untaken.get() == 0 && self.is_running() && self.overtakes_nothing()
+    }
+
+    /// Nothing is staged, nor about to be.
+    fn overtakes_nothing(&self) -> bool {
+        // Entries spill while the queue is full, so that none are where it is empty.
+        let is_empty = |kernel: &mut Kernel| kernel.attempts() && kernel.staged() == 0;
+        !self.dispatching.get() && !self.closed.get() && self.kernel.borrow_mut().as_mut().is_some_and(is_empty)
+    }
+
+    /// Performs an entry at once, after [`may_attempt`](Self::may_attempt). Pushes nothing.
     pub(crate) fn attempt(&self, sqe: &Sqe) -> Attempt {
-        let left = self.attempts.left.get();
-        let is_untaken = |key| self.slots.get(key).is_some();
-        if left == 0 || self.dispatching.get() || self.attempts.untaken.get().is_some_and(is_untaken) {
-            return Attempt::NotNow;
-        }
-        let is_alone = |kernel: &mut Kernel| kernel.attempts() && kernel.staged() == 0;
-        // A spill is left over only while the queue is full.
-        if !self.kernel.borrow_mut().as_mut().is_some_and(is_alone) {
+        // A buffer's own code may have pushed something meanwhile.
+        if !self.overtakes_nothing() {
             return Attempt::NotNow;
         }
         let attempt = sqe.attempt();
-        let bytes = if let Attempt::Performed(result) = attempt { result.max(0) as u32 } else { 0 };
-        self.attempts.left.set(left.saturating_sub(1 + bytes / BYTES_PER_UNIT));
-        let counter = match attempt {
-            Attempt::Performed(_) => &self.counters.attempts,
-            Attempt::NotNow | Attempt::Vain => &self.counters.vain_attempts,
+        let (counter, bytes) = match attempt {
+            Attempt::Performed(result) => (&self.counters.attempts, result.max(0) as u32),
+            Attempt::NotNow | Attempt::Vain => (&self.counters.vain_attempts, 0),
         };
         counter.add(1);
+        let attempts = &self.attempts;
+        attempts.left.set(attempts.left.get().saturating_sub(1 + bytes / BYTES_PER_UNIT));
         attempt
+    }
+
+    /// An op has ended before it had a slot. Its answer waits to be taken.
+    pub(crate) fn ended_at_once(&self) {
+        self.attempts.untaken.set(self.attempts.untaken.get() + 1);
+    }
+
+    /// The answer of such an op has been taken, or dropped.
+    pub(crate) fn taken(&self) {
+        self.attempts.untaken.set(self.attempts.untaken.get().saturating_sub(1));
     }
 }
 
 /// So many units of work are done between two looks at the kernel: an op, whether it succeeds or not, is one,
-const MOST: u32 = 64;
+const MOST: u32 = 128;
 /// and so are so many bytes.
 const BYTES_PER_UNIT: u32 = 8 << 10;

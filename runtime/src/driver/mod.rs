@@ -202,9 +202,6 @@ impl Driver {
             }
         }
         let ended = self.prepare(key);
-        if let Stage::Done(_) = slot.stage.get() {
-            self.attempts.ended_at_once(key);
-        }
         self.advance(ended);
         Some(key)
     }

@@ -10,7 +10,7 @@
 #![allow(unsafe_code, reason = "system calls with the memory that entries name")]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use io_uring::opcode;
 
@@ -66,8 +66,25 @@ fn read_some(sqe: &RawSqe, done: usize, bytes: usize) -> Answer {
     let part = libc::iovec { iov_base: start.cast(), iov_len: bytes };
     let (offset, flags) = (sqe.off.wrapping_add(done as u64) as libc::off_t, sqe.op_flags as i32 | libc::RWF_NOWAIT);
     // SAFETY: the part is the entry's own memory (I1), without its first `done` bytes.
-    calls::answer(unsafe { libc::preadv2(sqe.fd, &raw const part, 1, offset, flags) } as i32)
+    calls::answer(unsafe { preadv2(sqe.fd, &raw const part, 1, offset, flags) } as i32)
 }
+
+/// The call itself, without what the C library does around it for threads that are cancelled.
+///
+/// # Safety
+///
+/// As [`libc::preadv2`].
+#[cfg(target_pointer_width = "64")]
+unsafe fn preadv2(fd: RawFd, parts: *const libc::iovec, count: i32, offset: i64, flags: i32) -> libc::ssize_t {
+    // The offset comes in two halves, of which the second is beyond 64 bits.
+    // SAFETY: the caller vouches for the parts.
+    unsafe {
+        libc::syscall(libc::SYS_preadv2, i64::from(fd), parts, i64::from(count), offset, 0_i64, flags) as libc::ssize_t
+    }
+}
+
+#[cfg(not(target_pointer_width = "64"))]
+use libc::preadv2;
 
 /// An error of a send may be told once only, so it is the answer.
 fn sent(result: Result<usize, i32>) -> Attempt {

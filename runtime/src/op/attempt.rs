@@ -1,22 +1,49 @@
-//! Performing an op at once, where it is alone: see `driver/attempts.rs`.
+//! Performing an op at once, before it has a slot, where it is alone: see `driver/attempts.rs`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::context;
+use crate::driver::lane::Lane;
+use crate::driver::shield;
 use crate::fd::SharedFd;
 use crate::kernel::attempt::Attempt;
-use crate::op::{Completion, Driver, Sqe};
+use crate::op::{Completion, Driver, Op, Sqe};
 
-/// Performs the first entry of an op by a plain system call, where that is cheaper than the ring and takes no waiting. The
-/// answer is for the op's own `step`, as if the entry had been pushed. `None`: nothing has happened, push it.
-///
-/// For reads at a place of a file, and for sends. To be called by `prepare`: the op is in its slot, and has its lane.
-pub(super) fn attempt(driver: &Driver, fd: Option<&SharedFd>, sqe: &Sqe) -> Option<Completion> {
-    let fd = fd.filter(|fd| fd.takes_attempts())?;
-    // Others may have something to submit along with it, and are not to wait behind calls.
-    let is_crowded = context::try_with(|core| core.executor.has_ready());
-    if is_crowded != Some(false) {
+/// Lets an op end at once, where it is alone and that takes no waiting. Without an answer it begins as ever.
+pub(super) fn attempt<T: Op>(driver: &Driver, lane: Option<&Lane>, op: &mut T) -> Option<Completion> {
+    if !T::MAY_END_AT_ONCE || lane.is_some_and(|lane| !lane.is_idle()) {
         return None;
     }
-    match driver.attempt(sqe) {
+    // Others may have something to submit along with it, and are not to wait behind calls.
+    let is_crowded = context::try_with(|core| core.executor.has_ready());
+    if is_crowded != Some(false) || !driver.may_attempt() {
+        return None;
+    }
+    #[expect(unsafe_code, reason = "the code of an op is called")]
+    // SAFETY: once, before it is in its slot, and it does not move meanwhile.
+    let code = AssertUnwindSafe(|| unsafe { op.attempt(driver) });
+    match catch_unwind(code) {
+        Ok(answer) => {
+            let answer = answer?;
+            op.release();
+            Some(answer)
+        }
+        Err(payload) => {
+            // A buffer of the user's has panicked; the panic hook has reported it. The op ends as it would in its slot.
+            std::mem::forget(payload);
+            shield(|| op.release());
+            Some(Completion::made_up(-libc::EFAULT))
+        }
+    }
+}
+
+/// Performs the first entry of an op by a plain system call. The answer is for the op's own `step`, as if the entry had been
+/// pushed. `None`: nothing has happened, push it.
+///
+/// For reads at a place of a file, and for sends. To be called by [`Op::attempt`].
+pub(super) fn perform(driver: &Driver, fd: Option<&SharedFd>, entry: &Sqe) -> Option<Completion> {
+    let fd = fd.filter(|fd| fd.takes_attempts())?;
+    match driver.attempt(entry) {
         Attempt::Performed(result) => Some(Completion::made_up(result)),
         Attempt::NotNow => None,
         Attempt::Vain => {

@@ -1,22 +1,26 @@
 //! The future of an operation.
 //!
 //! It holds the key of a slot and nothing else: the op, with its buffers, is the driver's until its final completion. So
-//! dropping, leaking or forgetting the future takes nothing away from the kernel (I1).
+//! dropping, leaking or forgetting the future takes nothing away from the kernel (I1). Only an op that the kernel has no more
+//! business with is in the future itself: one that was refused, or that has ended before it had a slot.
 #![allow(unsafe_code, reason = "the op is moved out of its slot when it has ended")]
 
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::ptr::NonNull;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::cancel_scope::{Stop, Watch, stop_now};
 use crate::context;
 use crate::driver::lane::Lane;
-use crate::driver::slots::OpKey;
+use crate::driver::slots::{Memory, OpKey};
 use crate::driver::{Driver, GONE};
 use crate::kernel::Cqe;
+use crate::op::attempt::attempt;
 use crate::op::{Op, kind_of, move_in, move_out};
 
 /// An operation that the driver has, as a future of its answer.
@@ -38,8 +42,9 @@ pub struct InFlight<T: Op> {
 enum State<T> {
     /// In its slot.
     Submitted { driver: Rc<Driver>, key: OpKey, op: PhantomData<T> },
-    /// The runtime is gone, or the scope was cancelled before; the op never left us, and this is its answer.
-    Refused { op: Box<T>, answer: Cqe },
+    /// The op never left us, and this is its answer: it has ended at once on the driver that is named; or the runtime is gone, or
+    /// the scope was cancelled before. It lies here as it would in a slot.
+    Ended { driver: Option<Rc<Driver>>, memory: Memory, answer: Cqe },
     /// The answer has been given.
     Finished,
 }
@@ -68,7 +73,14 @@ pub fn submit_to<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) -> InFl
     {
         return InFlight::refused(op, stop.answer());
     }
-    submit_anyhow(driver, lane, op)
+    let mut op = op;
+    match attempt(driver, lane, &mut op) {
+        Some(answer) => {
+            driver.ended_at_once();
+            InFlight::ended(Some(Rc::clone(driver)), op, answer)
+        }
+        None => submit_anyhow(driver, lane, op),
+    }
 }
 
 /// As [`submit_to`], but nobody waits for the answer, and no cancel scope keeps it from beginning: for what has to be done
@@ -97,7 +109,13 @@ impl<T: Op> InFlight<T> {
     }
 
     fn refused(op: T, answer: Cqe) -> Self {
-        Self::new(State::Refused { op: Box::new(op), answer })
+        Self::ended(None, op, answer)
+    }
+
+    fn ended(driver: Option<Rc<Driver>>, op: T, answer: Cqe) -> Self {
+        let mut memory = [MaybeUninit::uninit(); 8];
+        move_in(NonNull::from(&mut memory), op);
+        Self::new(State::Ended { driver, memory, answer })
     }
 
     /// Asks the kernel to stop. The answer comes as ever: the true one if the operation was faster, else `ECANCELED`.
@@ -115,7 +133,7 @@ impl<T: Op> InFlight<T> {
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Cqe> {
         let (driver, key) = match &self.state {
             State::Submitted { driver, key, .. } => (driver, *key),
-            State::Refused { answer, .. } => return Poll::Ready(*answer),
+            State::Ended { answer, .. } => return Poll::Ready(*answer),
             State::Finished => panic!("`InFlight` polled after it had completed"),
         };
         let mut poll = driver.poll(key, cx);
@@ -152,7 +170,7 @@ impl<T: Op> Future for InFlight<T> {
                 driver.release(key);
                 op
             }
-            State::Refused { op, .. } => *op,
+            State::Ended { driver, memory, .. } => ended_op(driver, memory),
             State::Finished => unreachable!("looked at above"),
         };
         // SAFETY: the op has ended with this answer, or was refused and never began.
@@ -162,10 +180,25 @@ impl<T: Op> Future for InFlight<T> {
 
 impl<T: Op> Drop for InFlight<T> {
     fn drop(&mut self) {
-        if let State::Submitted { driver, key, .. } = &self.state {
-            driver.abandon(*key);
+        match std::mem::replace(&mut self.state, State::Finished) {
+            State::Submitted { driver, key, .. } => driver.abandon(key),
+            State::Ended { driver, memory, answer } => {
+                let op: T = ended_op(driver, memory);
+                // SAFETY: the op has ended with this answer, or was refused and never began.
+                unsafe { op.discard(answer) }
+            }
+            State::Finished => {}
         }
     }
+}
+
+/// Moves an op out that ended before it had a slot.
+fn ended_op<T: Op>(driver: Option<Rc<Driver>>, mut memory: Memory) -> T {
+    if let Some(driver) = driver {
+        driver.taken();
+    }
+    // SAFETY: `InFlight::ended` has moved an op of this type in, and this memory is a move of that, which nobody uses again.
+    unsafe { move_out::<T>(NonNull::from(&mut memory)) }
 }
 
 impl<T: Op> fmt::Debug for InFlight<T> {
@@ -173,7 +206,7 @@ impl<T: Op> fmt::Debug for InFlight<T> {
         let mut out = f.debug_struct("InFlight");
         match &self.state {
             State::Submitted { key, .. } => out.field(T::NAME, key),
-            State::Refused { .. } => out.field(T::NAME, &"refused"),
+            State::Ended { .. } => out.field(T::NAME, &"ended"),
             State::Finished => out.field(T::NAME, &"finished"),
         };
         out.finish()

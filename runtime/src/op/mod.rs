@@ -75,7 +75,7 @@ pub use crate::op::write::Write;
 
 /// One operation: a value that owns all that the kernel will read or write for it.
 ///
-/// Its life: [`prepare`](Self::prepare) once; [`step`](Self::step) for each completion; then, when a step has said
+/// Its life: [`attempt`](Self::attempt), perhaps; [`prepare`](Self::prepare) once; [`step`](Self::step) for each completion; then, when a step has said
 /// [`Step::Done`], either [`complete`](Self::complete), if somebody waits for the answer, or [`discard`](Self::discard).
 ///
 /// # Safety
@@ -113,6 +113,20 @@ pub unsafe trait Op: Sized + 'static {
     /// Whether a [cancel scope](crate::cancel_scope) in which the future is polled can stop the op. Not where the op serves
     /// others than who polls it.
     const STOPPABLE: bool = true;
+
+    /// Whether [`attempt`](Self::attempt) may end the op.
+    const MAY_END_AT_ONCE: bool = false;
+
+    /// Ends the op at once, if that takes no waiting: where it is alone, a system call costs less than an entry. What it has done
+    /// without coming to an end, it does not do again in [`prepare`](Self::prepare), which follows then.
+    ///
+    /// # Safety
+    ///
+    /// Called by the driver, once at most, before the op is in its slot. It does not move meanwhile.
+    unsafe fn attempt(&mut self, driver: &Driver) -> Option<Completion> {
+        let _ = driver;
+        None
+    }
 
     /// Makes the first entry, or ends the op at once. The driver is the one whose kernel will get the entry.
     ///

@@ -5,7 +5,7 @@ use io_uring::opcode;
 
 use crate::buf::{BufResult, IoBufMut, commit, target};
 use crate::fd::SharedFd;
-use crate::op::attempt::attempt;
+use crate::op::attempt::perform;
 use crate::op::{AT_POSITION, Completion, Description, Driver, Op, Sqe, Step, target_of};
 
 /// Reads from a file at an offset (`IORING_OP_READ`, as
@@ -25,6 +25,13 @@ impl<B: IoBufMut> ReadAt<B> {
     pub fn new(fd: SharedFd, buf: B, offset: u64) -> Self {
         Self { fd: Some(fd), buf, offset }
     }
+
+    /// `None` where there is no room.
+    fn entry(&mut self) -> Option<Sqe> {
+        let (pointer, room) = target(&mut self.buf);
+        let entry = opcode::Read::new(target_of(&self.fd), pointer, room).offset(self.offset);
+        (room > 0).then(|| entry.build().into())
+    }
 }
 
 // SAFETY: the entry names the room of `buf`, which the op owns and touches only when the completion is there (I1).
@@ -32,19 +39,19 @@ unsafe impl<B: IoBufMut> Op for ReadAt<B> {
     type Output = BufResult<usize, B>;
 
     const NAME: &'static str = "read";
+    const MAY_END_AT_ONCE: bool = true;
 
-    unsafe fn prepare(&mut self, driver: &Driver) -> Step {
-        let (pointer, room) = target(&mut self.buf);
-        if room == 0 {
-            // The kernel would answer 0, which looks like the end of the file.
-            return Step::Done(Completion::made_up(-libc::EINVAL));
-        }
-        let entry = Sqe::from(opcode::Read::new(target_of(&self.fd), pointer, room).offset(self.offset).build());
+    unsafe fn attempt(&mut self, driver: &Driver) -> Option<Completion> {
         // What has a position of its own is likely to be something that is waited for.
-        let fd = self.fd.as_ref().filter(|_| self.offset != AT_POSITION);
-        match attempt(driver, fd, &entry) {
-            Some(answer) => Step::Done(answer),
-            None => Step::Submit(entry),
+        let entry = if self.offset == AT_POSITION { None } else { self.entry() }?;
+        perform(driver, self.fd.as_ref(), &entry)
+    }
+
+    unsafe fn prepare(&mut self, _: &Driver) -> Step {
+        match self.entry() {
+            Some(entry) => Step::Submit(entry),
+            // The kernel would answer 0, which looks like the end of the file.
+            None => Step::Done(Completion::made_up(-libc::EINVAL)),
         }
     }
 

@@ -10,7 +10,7 @@ use io_uring::opcode;
 
 use crate::buf::{BufResult, IoBuf, IoVectoredBuf, sqe_len};
 use crate::fd::SharedFd;
-use crate::op::attempt::attempt;
+use crate::op::attempt::perform;
 use crate::op::{Completion, Description, Driver, Op, Step, target_of};
 
 /// How much of the buffer a send is to bring out.
@@ -63,14 +63,17 @@ unsafe impl<B: IoBuf> Op for Send<B> {
 
     const NAME: &'static str = "send";
     const CANCEL_ON_DROP: bool = false;
+    const MAY_END_AT_ONCE: bool = true;
 
-    unsafe fn prepare(&mut self, driver: &Driver) -> Step {
-        let step = self.send_rest();
-        match attempt_send(driver, self.fd.as_ref(), &step) {
-            // SAFETY: it answers the very entry.
-            Some(answer) => unsafe { self.step(answer) },
-            None => step,
-        }
+    unsafe fn attempt(&mut self, driver: &Driver) -> Option<Completion> {
+        let Step::Submit(entry) = self.send_rest() else { return None };
+        let answer = perform(driver, self.fd.as_ref(), &entry)?;
+        // SAFETY: it answers the very entry.
+        ended(unsafe { self.step(answer) })
+    }
+
+    unsafe fn prepare(&mut self, _: &Driver) -> Step {
+        self.send_rest()
     }
 
     unsafe fn step(&mut self, completion: Completion) -> Step {
@@ -152,9 +155,25 @@ impl<V: IoVectoredBuf> SendVectored<V> {
         Step::Submit(entry.flags(flags(self.extent) as u32).build().into())
     }
 
-    /// Takes `count` bytes off the front of what is left.
-    fn advance(&mut self, mut count: usize) {
+    /// Makes the list of what is left to send. The buffers do not move as long as it is used.
+    fn name_parts(&mut self) {
+        let part = |index| {
+            let bytes = IoVectoredBuf::part(&self.bufs, index).as_bytes();
+            libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
+        };
+        self.parts = (0..self.bufs.count()).map(part).filter(|part| part.iov_len > 0).collect();
+        self.first = 0;
+        self.skip(self.sent);
+    }
+
+    /// So much more is out.
+    fn advance(&mut self, count: usize) {
         self.sent += count;
+        self.skip(count);
+    }
+
+    /// Takes `count` bytes off the front of what is left.
+    fn skip(&mut self, mut count: usize) {
         while let Some(part) = self.parts.get_mut(self.first) {
             let taken = count.min(part.iov_len);
             part.iov_base = part.iov_base.cast::<u8>().wrapping_add(taken).cast();
@@ -176,20 +195,20 @@ unsafe impl<V: IoVectoredBuf> Op for SendVectored<V> {
 
     const NAME: &'static str = "sendmsg";
     const CANCEL_ON_DROP: bool = false;
+    const MAY_END_AT_ONCE: bool = true;
 
-    unsafe fn prepare(&mut self, driver: &Driver) -> Step {
-        let part = |index| {
-            let bytes = IoVectoredBuf::part(&self.bufs, index).as_bytes();
-            libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
-        };
-        // Here and not before, as the buffers move no more.
-        self.parts = (0..self.bufs.count()).map(part).filter(|part| part.iov_len > 0).collect();
-        let step = self.send_rest();
-        match attempt_send(driver, self.fd.as_ref(), &step) {
-            // SAFETY: it answers the very entry.
-            Some(answer) => unsafe { self.step(answer) },
-            None => step,
-        }
+    unsafe fn attempt(&mut self, driver: &Driver) -> Option<Completion> {
+        self.name_parts();
+        let Step::Submit(entry) = self.send_rest() else { return None };
+        let answer = perform(driver, self.fd.as_ref(), &entry)?;
+        // SAFETY: it answers the very entry.
+        ended(unsafe { self.step(answer) })
+    }
+
+    unsafe fn prepare(&mut self, _: &Driver) -> Step {
+        // Here, and anew, as the buffers move no more.
+        self.name_parts();
+        self.send_rest()
     }
 
     unsafe fn step(&mut self, completion: Completion) -> Step {
@@ -267,10 +286,9 @@ pub(super) fn broken(fd: Option<&SharedFd>) -> Option<Completion> {
     Some(Completion::made_up(-error.raw_os_error().unwrap_or(libc::EPIPE)))
 }
 
-/// Makes the first try of a send, where it is alone.
-fn attempt_send(driver: &Driver, fd: Option<&SharedFd>, step: &Step) -> Option<Completion> {
-    let Step::Submit(entry) = step else { return None };
-    attempt(driver, fd, entry)
+/// What a step answers that has come to an end. A send that is not all out goes on by the ring.
+fn ended(step: Step) -> Option<Completion> {
+    if let Step::Done(answer) = step { Some(answer) } else { None }
 }
 
 pub(super) fn flags(extent: Extent) -> i32 {
