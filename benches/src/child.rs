@@ -2,9 +2,9 @@
 
 use std::env;
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub(crate) struct ServerProcess {
     /// The server itself.
     process: Pid,
     pub(crate) address: SocketAddr,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
 }
 
 impl ServerProcess {
@@ -37,17 +39,34 @@ impl ServerProcess {
             }
         };
         let mut child = command
-            .args(["serve", mode.transport(), server.name])
-            .stdin(Stdio::null())
+            .args(["serve", mode.service().name(), server.name])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        match announced(&mut child) {
-            Ok((address, process)) => Ok(ServerProcess { child, process, address }),
+        let orders = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let mut answers = BufReader::new(child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
+        match announced(&mut answers) {
+            Ok((address, process)) => Ok(ServerProcess { child, process, address, orders, answers }),
             Err(error) => {
                 child.kill()?;
                 child.wait()?;
                 Err(error)
             }
+        }
+    }
+
+    pub(crate) fn process(&self) -> Pid {
+        self.process
+    }
+
+    /// Gives a server that has no clients a line, and awaits its answer.
+    pub(crate) fn ask(&mut self, order: &str) -> io::Result<String> {
+        writeln!(self.orders, "{order}")?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        match answer.trim() {
+            "" => Err(io::Error::other("the server ended")),
+            answer => Ok(answer.to_owned()),
         }
     }
 
@@ -93,9 +112,9 @@ impl Drop for ServerProcess {
 }
 
 /// The line that a server prints when it listens.
-fn announced(child: &mut Child) -> io::Result<(SocketAddr, Pid)> {
+fn announced(answers: &mut impl BufRead) -> io::Result<(SocketAddr, Pid)> {
     let mut line = String::new();
-    BufReader::new(child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut line)?;
+    answers.read_line(&mut line)?;
     let (address, process) = line.trim().split_once(' ').ok_or_else(|| io::Error::other("the server did not start"))?;
     Ok((address.parse().map_err(io::Error::other)?, Pid::from_raw(process.parse().map_err(io::Error::other)?)))
 }

@@ -5,45 +5,61 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Instant;
 
 use crate::child::ServerProcess;
-use crate::counting::{self, Tool};
+use crate::counting::{self, Counter};
 use crate::figures::{Figure, Figures};
 use crate::load::{self, IdleConnections};
 use crate::machine;
-use crate::modes::{Kind, MODES, Mode};
+use crate::modes::{Kind, Mode};
 use crate::options::Options;
 use crate::report;
-use crate::servers::Server;
+use crate::servers::{NotReady, Server, Service, blocks};
 
 /// A run in progress.
 struct Run<'a> {
     options: &'a Options,
-    tools: Vec<&'static Tool>,
+    counters: Vec<&'static dyn Counter>,
+    begun: Instant,
     figures: Figures,
     failures: Vec<String>,
+    /// Servers that are not installed, and why.
+    absent: Vec<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     machine::become_load()?;
     let description = machine::description(&options.command);
     eprintln!("{description}");
-    let tools = counting::tools();
-    eprintln!("counted by: {}", tools.iter().map(|tool| tool.name).collect::<Vec<_>>().join(", "));
-    let mut run = Run { options, tools, figures: Figures::default(), failures: Vec::new() };
+    let counters = counting::counters();
+    let counted: Vec<_> =
+        counters.iter().map(|counter| format!("{} by {}", counter.figure().title(), counter.name())).collect();
+    let counted = if counted.is_empty() { "nothing".to_owned() } else { counted.join(", ") };
+    eprintln!("counted: {counted}");
+    blocks::write()?;
+    let begun = Instant::now();
+    let mut run =
+        Run { options, counters, begun, figures: Figures::default(), failures: Vec::new(), absent: Vec::new() };
     let correct = run.check();
     for (index, mode) in options.modes.iter().enumerate() {
         let servers: Vec<_> = correct.iter().copied().filter(|server| mode.is_served_by(server)).collect();
-        eprintln!("{}/{} {}: {}", index + 1, options.modes.len(), mode.name, mode.title);
+        let (minutes, seconds) = (run.begun.elapsed().as_secs() / 60, run.begun.elapsed().as_secs() % 60);
+        let number = index + 1;
+        eprintln!("[{minutes}:{seconds:02}] {number}/{} {}: {}", options.modes.len(), mode.name, mode.title);
         for round in 0..options.rounds {
             for server in &servers {
                 run.take_turn(mode, server, round);
             }
         }
-        if !matches!(mode.kind, Kind::Idle { .. }) {
-            run.count(mode, &servers);
-        }
+        run.count(mode, &servers);
     }
+    let minutes = run.begun.elapsed().as_secs_f64() / 60.0;
+    let absent = if run.absent.is_empty() { "none".to_owned() } else { run.absent.join("; ") };
+    let description = format!(
+        "{description}\n- counted: {counted}\n- not there: {absent}\n- it took {minutes:.0} minutes, of {} rounds",
+        options.rounds
+    );
     let report = report::Report { options, description, figures: &run.figures, failures: &run.failures };
     println!("{}", report.markdown());
     if options.write {
@@ -56,6 +72,19 @@ impl Run<'_> {
     /// The servers that give back what they get.
     fn check(&mut self) -> Vec<&'static Server> {
         let mut correct = self.options.servers.clone();
+        correct.retain(|server| match server.program.map_or(Ok(()), |program| program.prepare()) {
+            Err(NotReady::Absent(what)) => {
+                eprintln!("left out {}: {what}", server.name);
+                self.absent.push(format!("{} ({what})", server.name));
+                false
+            }
+            Err(NotReady::Failed(error)) => {
+                eprintln!("left out {}: {error}", server.name);
+                self.failures.push(format!("{}: {error}", server.name));
+                false
+            }
+            Ok(()) => true,
+        });
         correct.retain(|server| {
             let checked = check(server, self.options);
             eprintln!("check {}: {}", server.name, if checked.is_ok() { "every byte came back" } else { "FAILED" });
@@ -82,22 +111,17 @@ impl Run<'_> {
         }
     }
 
-    /// What the tools count. Instructions depend on how the server was compiled, not on the machine: once is enough.
+    /// What the tools count, which is the same each time: once is enough.
     fn count(&mut self, mode: &Mode, servers: &[&Server]) {
-        for tool in self.tools.clone() {
-            for server in servers {
-                match tool.per_request(server, mode, self.options.divisor) {
+        for counter in self.counters.clone() {
+            for server in servers.iter().filter(|server| counter.is_for(mode, server)) {
+                let (name, figure) = (counter.name(), counter.figure());
+                match counter.per_request(server, mode, self.options.divisor) {
                     Ok(value) => {
-                        eprintln!(
-                            "  {} {:<12} {} {}",
-                            tool.name,
-                            server.name,
-                            tool.figure.text(value),
-                            tool.figure.title()
-                        );
-                        self.figures.add(mode.name, server.name, 0, tool.figure, value);
+                        eprintln!("  {name} {:<12} {} {}", server.name, figure.text(value), figure.title());
+                        self.figures.add(mode.name, server.name, 0, figure, value);
                     }
-                    Err(error) => self.fail(mode, server, &format!("under {}: {error}", tool.name)),
+                    Err(error) => self.fail(mode, server, &format!("under {name}: {error}")),
                 }
             }
         }
@@ -110,32 +134,28 @@ impl Run<'_> {
     }
 }
 
-/// Whether a server is correct in the transports that will be measured.
+/// Whether a server is correct in the services that will be measured.
 fn check(server: &Server, options: &Options) -> io::Result<()> {
-    for transport in ["tcp", "udp"] {
-        let Some(mode) = MODES.iter().find(|mode| mode.transport() == transport) else { continue };
-        let is_measured = options.modes.iter().any(|mode| mode.transport() == transport);
-        if is_measured && mode.is_served_by(server) {
-            let process = ServerProcess::start(server, mode, &[])?;
-            if transport == "udp" {
-                load::check_datagrams(process.address)?;
-            } else {
-                load::check_streams(process.address)?;
-            }
+    for service in Service::ALL {
+        let mut modes = options.modes.iter().filter(|mode| mode.service() == service && mode.is_served_by(server));
+        if let Some(mode) = modes.next() {
+            let mut process = ServerProcess::start(server, mode, &[])?;
+            load::check(service, &mut process)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", service.name())))?;
         }
     }
     Ok(())
 }
 
 fn measure(server: &Server, mode: &Mode, divisor: u64) -> io::Result<Vec<(Figure, f64)>> {
-    let process = ServerProcess::start(server, mode, &[])?;
+    let mut process = ServerProcess::start(server, mode, &[])?;
     let kind = mode.kind.divided(divisor);
     if let Kind::Idle { connections, bytes } = kind {
         return measure_idle(&process, connections, bytes);
     }
-    load::run(kind.divided(10), process.address)?;
+    load::run(kind.divided(10), &mut process)?;
     let before = process.cpu_us()?;
-    let done = load::run(kind, process.address)?;
+    let done = load::run(kind, &mut process)?;
     let requests = done.requests as f64;
     let latencies = [(Figure::P50Us, 500), (Figure::P99Us, 990), (Figure::P999Us, 999)];
     let latencies = latencies.into_iter().filter_map(|(figure, part)| Some((figure, done.latency_us(part)?)));

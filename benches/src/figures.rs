@@ -40,6 +40,10 @@ impl Figure {
         }
     }
 
+    pub(crate) fn is_better_if_larger(self) -> bool {
+        self == Figure::Rate
+    }
+
     /// A value with the digits that mean something.
     pub(crate) fn text(self, value: f64) -> String {
         match self {

@@ -52,7 +52,7 @@ pub(crate) fn description(command: &str) -> String {
     let models: Vec<&str> =
         cpu.lines().filter_map(|line| line.strip_prefix("model name")?.split(": ").nth(1)).collect();
     let load = file("/proc/loadavg");
-    let peers = ["tokio", "monoio", "compio", "glommio", "io-uring"];
+    let peers = ["tokio", "monoio", "compio", "glommio", "hyper", "io-uring"];
     let versions: Vec<String> = peers.iter().map(|name| format!("{name} {}", version(name))).collect();
     [
         format!("- command: `cargo run --release -p quoit-benches -- {command}`"),

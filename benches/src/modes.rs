@@ -1,12 +1,14 @@
 //! The kinds of load.
 
-use crate::servers::Server;
+use crate::servers::{Server, Service};
 
 /// One kind of load.
 pub(crate) struct Mode {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
     pub(crate) kind: Kind,
+    /// Whether servers of other languages take part.
+    has_guests: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -26,30 +28,53 @@ pub(crate) enum Kind {
     Udp { datagrams: u64, under_way: u64, bytes: usize },
     /// Connections on which one message was echoed, and then nothing happens.
     Idle { connections: u64, bytes: usize },
+    /// Requests over connections that stay, one under way on each.
+    Http {
+        connections: usize,
+        /// On each connection.
+        requests: u64,
+    },
+    /// Reads of blocks of a file, which the server does by itself.
+    Files {
+        reads: u64,
+        /// How many are under way at once.
+        depth: usize,
+    },
 }
 
-pub(crate) const MODES: [Mode; 9] = [
-    echo("echo-1", "echo of 106 bytes, 1 connection", 1, 20_000, 106, 1),
-    echo("echo-64", "echo of 106 bytes, 64 connections", 64, 2_000, 106, 1),
-    echo("echo-1000", "echo of 106 bytes, 1,000 connections", 1_000, 120, 106, 1),
-    echo("echo-64-4k", "echo of 4 KiB, 64 connections", 64, 1_000, 4 << 10, 1),
-    echo("echo-64-64k", "echo of 64 KiB, 64 connections", 64, 150, 64 << 10, 1),
-    echo("pipelined", "echo of 106 bytes, 64 connections, 8 messages under way on each", 64, 4_000, 106, 8),
-    Mode {
-        name: "short",
-        title: "connections of one message of 106 bytes, 64 open at once",
-        kind: Kind::Short { connections: 10_000, at_once: 64, bytes: 106 },
-    },
-    Mode {
-        name: "udp",
-        title: "echo of datagrams of 106 bytes, 32 under way, one task",
-        kind: Kind::Udp { datagrams: 60_000, under_way: 32, bytes: 106 },
-    },
-    Mode {
-        name: "idle",
-        title: "connections that are idle after one message of 106 bytes",
-        kind: Kind::Idle { connections: 10_000, bytes: 106 },
-    },
+pub(crate) const MODES: [Mode; 12] = [
+    echo("echo-1", "echo of 106 bytes, 1 connection", 1, 15_000, 106, 1, true),
+    echo("echo-64", "echo of 106 bytes, 64 connections", 64, 1_500, 106, 1, true),
+    echo("echo-1000", "echo of 106 bytes, 1,000 connections", 1_000, 100, 106, 1, true),
+    echo("echo-64-4k", "echo of 4 KiB, 64 connections", 64, 800, 4 << 10, 1, false),
+    echo("echo-64-64k", "echo of 64 KiB, 64 connections", 64, 80, 64 << 10, 1, false),
+    echo("pipelined", "echo of 106 bytes, 64 connections, 8 messages under way on each", 64, 4_000, 106, 8, false),
+    plain(
+        "short",
+        "connections of one message of 106 bytes, 64 open at once",
+        Kind::Short { connections: 8_000, at_once: 64, bytes: 106 },
+    ),
+    plain(
+        "udp",
+        "echo of datagrams of 106 bytes, 32 under way, one task",
+        Kind::Udp { datagrams: 60_000, under_way: 32, bytes: 106 },
+    ),
+    plain("http", "GET by hyper, 64 connections that stay", Kind::Http { connections: 64, requests: 800 }),
+    plain(
+        "files-1",
+        "reads of 4 KiB of a file in the page cache, one at a time",
+        Kind::Files { reads: 40_000, depth: 1 },
+    ),
+    plain(
+        "files-64",
+        "reads of 4 KiB of a file in the page cache, 64 at a time",
+        Kind::Files { reads: 80_000, depth: 64 },
+    ),
+    plain(
+        "idle",
+        "connections that are idle after one message of 106 bytes",
+        Kind::Idle { connections: 10_000, bytes: 106 },
+    ),
 ];
 
 const fn echo(
@@ -59,33 +84,53 @@ const fn echo(
     messages: u64,
     bytes: u64,
     under_way: usize,
+    has_guests: bool,
 ) -> Mode {
-    Mode { name, title, kind: Kind::Echo { connections, messages, bytes, under_way } }
+    Mode { name, title, kind: Kind::Echo { connections, messages, bytes, under_way }, has_guests }
+}
+
+const fn plain(name: &'static str, title: &'static str, kind: Kind) -> Mode {
+    Mode { name, title, kind, has_guests: false }
 }
 
 impl Mode {
-    pub(crate) fn transport(&self) -> &'static str {
-        if matches!(self.kind, Kind::Udp { .. }) { "udp" } else { "tcp" }
+    pub(crate) fn service(&self) -> Service {
+        match self.kind {
+            Kind::Echo { .. } | Kind::Short { .. } | Kind::Idle { .. } => Service::Tcp,
+            Kind::Udp { .. } => Service::Udp,
+            Kind::Http { .. } => Service::Http,
+            Kind::Files { .. } => Service::Files,
+        }
     }
 
     pub(crate) fn is_served_by(&self, server: &Server) -> bool {
-        if self.transport() == "udp" { server.udp.is_some() } else { server.tcp.is_some() }
+        server.main(self.service()).is_some() && (self.has_guests || server.program.is_none())
     }
 }
 
 impl Kind {
     /// The same for a part of the time, but for at least one message.
     pub(crate) fn divided(self, by: u64) -> Kind {
-        let part = |count: u64| (count / by).max(1);
+        self.scaled(|count| (count / by).max(1))
+    }
+
+    /// The same for twice the time.
+    pub(crate) fn doubled(self) -> Kind {
+        self.scaled(|count| 2 * count)
+    }
+
+    fn scaled(self, scale: impl Fn(u64) -> u64) -> Kind {
         match self {
             Kind::Echo { connections, messages, bytes, under_way } => {
-                Kind::Echo { connections, messages: part(messages), bytes, under_way }
+                Kind::Echo { connections, messages: scale(messages), bytes, under_way }
             }
             Kind::Short { connections, at_once, bytes } => {
-                Kind::Short { connections: part(connections), at_once, bytes }
+                Kind::Short { connections: scale(connections), at_once, bytes }
             }
-            Kind::Udp { datagrams, under_way, bytes } => Kind::Udp { datagrams: part(datagrams), under_way, bytes },
-            Kind::Idle { connections, bytes } => Kind::Idle { connections: part(connections), bytes },
+            Kind::Udp { datagrams, under_way, bytes } => Kind::Udp { datagrams: scale(datagrams), under_way, bytes },
+            Kind::Idle { connections, bytes } => Kind::Idle { connections: scale(connections), bytes },
+            Kind::Http { connections, requests } => Kind::Http { connections, requests: scale(requests) },
+            Kind::Files { reads, depth } => Kind::Files { reads: scale(reads), depth },
         }
     }
 }

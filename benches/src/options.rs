@@ -5,14 +5,23 @@ use std::error::Error;
 use crate::modes::{MODES, Mode};
 use crate::servers::{SERVERS, Server};
 
-pub(crate) const USAGE: &str = "\
+/// How to call it.
+pub(crate) fn usage() -> String {
+    let modes: Vec<&str> = MODES.iter().map(|mode| mode.name).collect();
+    let servers: Vec<&str> = SERVERS.iter().map(|server| server.name).collect();
+    format!(
+        "\
 usage: quoit-benches compare [OPTION]..
 
-  --rounds N        how often each server has its turn in each mode (5; 1 with --quick)
-  --modes A,B       only these: echo-1, echo-64, echo-1000, echo-64-4k, echo-64-64k, pipelined, short, udp, idle
-  --servers A,B     only these: bare-ring, bare-epoll, bare-calls, quoit, quoit-behind, tokio, monoio, compio, glommio
+  --rounds N        how often each server has its turn in each mode ({ROUNDS}; 1 with --quick)
+  --modes A,B       only these: {}
+  --servers A,B     only these: {}
   --quick           a twentieth of the load: whether it works, not how fast
-  --write           writes tables and charts into docs/benchmarks/";
+  --write           writes tables and charts into docs/benchmarks/",
+        modes.join(", "),
+        servers.join(", ")
+    )
+}
 
 pub(crate) struct Options {
     pub(crate) rounds: usize,
@@ -45,10 +54,10 @@ impl Options {
                 "--servers" => options.servers = pick(&SERVERS, |server| server.name, value()?)?,
                 "--quick" => options.divisor = 20,
                 "--write" => options.write = true,
-                _ => return Err(format!("{word} is no option\n{USAGE}").into()),
+                _ => return Err(format!("{word} is no option\n{}", usage()).into()),
             }
         }
-        options.rounds = rounds.unwrap_or(if options.divisor > 1 { 1 } else { 5 });
+        options.rounds = rounds.unwrap_or(if options.divisor > 1 { 1 } else { ROUNDS });
         if options.rounds == 0 {
             return Err("there must be at least 1 round".into());
         }
@@ -63,3 +72,6 @@ fn pick<T>(all: &'static [T], name: impl Fn(&T) -> &str, names: &str) -> Result<
     }
     Ok(all.iter().filter(|one| names.split(',').any(|given| given == name(one))).collect())
 }
+
+/// Enough for a median that one bad round does not move.
+const ROUNDS: usize = 3;

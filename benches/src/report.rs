@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::chart;
 use crate::figures::{Figure, Figures, Summary};
+use crate::losses;
 use crate::modes::{Kind, Mode};
 use crate::options::Options;
 use crate::servers::Server;
@@ -48,7 +49,8 @@ impl Report<'_> {
         if self.options.divisor > 1 {
             page += "- **a quick run: it shows that everything works, not how fast**\n";
         }
-        page += "\nMedians over the rounds, and their quartiles in brackets. Ratios are medians of the ratios inside a round.\n";
+        page += &losses::section(self.options, self.figures);
+        page += "\n## How to read the tables\n\nMedians over the rounds, and their quartiles in brackets. Ratios are medians of the ratios inside a round.\n";
         for mode in &self.options.modes {
             let table = self.table(mode);
             if !table.is_empty() {
@@ -67,23 +69,29 @@ impl Report<'_> {
     /// A row for each server, a column for each figure that there is.
     fn table(&self, mode: &Mode) -> String {
         let servers = self.servers(mode);
-        let Some(bare) = servers.first().map(|server| server.name) else { return String::new() };
+        if servers.is_empty() {
+            return String::new();
+        }
+        let bare = bare(&servers);
         let headline = headline(mode);
         let figures: Vec<Figure> = Figure::ALL
             .into_iter()
             .filter(|figure| servers.iter().any(|server| self.summary(mode, server, *figure).is_some()))
             .collect();
-        let mut table = format!("| server | {} / {bare} | / tokio |", headline.title());
+        let references: Vec<&str> = bare.into_iter().chain(["tokio"]).collect();
+        let mut table = "| server |".to_owned();
+        table.extend(references.iter().map(|reference| format!(" {} / {reference} |", headline.title())));
         table.extend(figures.iter().map(|figure| format!(" {} |", figure.title())));
-        table += "\n|---|---|---|";
+        table += "\n|---|";
+        table += &"---|".repeat(references.len());
         table += &"---|".repeat(figures.len());
         for server in &servers {
             let ratio = |to| {
                 let ratio = self.figures.ratio(mode.name, server.name, to, headline);
                 ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"))
             };
-            write!(table, "\n| {} | {} | {} |", server.name, ratio(bare), ratio("tokio"))
-                .expect("a String takes everything");
+            write!(table, "\n| {} |", server.name).expect("a String takes everything");
+            table.extend(references.iter().map(|reference| format!(" {} |", ratio(reference))));
             table.extend(figures.iter().map(|figure| {
                 let summary = self.summary(mode, server, *figure);
                 format!(" {} |", summary.map_or(String::new(), |summary| cell(*figure, summary)))
@@ -97,7 +105,7 @@ impl Report<'_> {
             "mode,server,figure,median,lower_quartile,upper_quartile,ratio_to_bare,ratio_to_tokio\n".to_owned();
         for (mode, server, figure) in self.cells() {
             let Some(summary) = self.summary(mode, server, figure) else { continue };
-            let bare = self.servers(mode)[0].name;
+            let bare = bare(&self.servers(mode)).unwrap_or_default();
             let ratio = |to| {
                 let ratio = self.figures.ratio(mode.name, server.name, to, figure);
                 ratio.map_or(String::new(), |ratio| format!("{ratio:.4}"))
@@ -150,6 +158,11 @@ impl Report<'_> {
     fn summary(&self, mode: &Mode, server: &Server, figure: Figure) -> Option<Summary> {
         self.figures.summary(mode.name, server.name, figure)
     }
+}
+
+/// The first server of a mode that has no runtime.
+fn bare(servers: &[&Server]) -> Option<&'static str> {
+    servers.iter().map(|server| server.name).find(|name| name.starts_with("bare"))
 }
 
 /// What the servers of a mode are compared by.

@@ -24,7 +24,11 @@ pub(super) fn tcp() -> io::Result<()> {
     let mut events = vec![EpollEvent::empty(); 1024];
     let mut buf = vec![0; BUFFER_BYTES];
     loop {
-        let count = epoll.wait(&mut events, EpollTimeout::NONE)?;
+        let count = match epoll.wait(&mut events, EpollTimeout::NONE) {
+            // A tool that looks at the process ends the wait.
+            Err(nix::Error::EINTR) => continue,
+            result => result?,
+        };
         for event in &events[..count] {
             if event.data() == LISTENER {
                 accept_all(&listener, &epoll, &mut connections)?;

@@ -1,11 +1,14 @@
 //! glommio.
 
 use std::io;
+use std::rc::Rc;
 
+use futures_util::future::join_all;
 use futures_util::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use glommio::LocalExecutorBuilder;
+use glommio::io::BufferedFile;
 
-use crate::servers::{BUFFER_BYTES, announce};
+use crate::servers::{BUFFER_BYTES, announce, blocks};
 
 pub(super) fn tcp() -> io::Result<()> {
     let executor = LocalExecutorBuilder::default().make().map_err(|error| io::Error::other(error.to_string()))?;
@@ -26,5 +29,26 @@ pub(super) fn tcp() -> io::Result<()> {
             })
             .detach();
         }
+    })
+}
+
+pub(super) fn files() -> io::Result<()> {
+    let executor = LocalExecutorBuilder::default().make().map_err(|error| io::Error::other(error.to_string()))?;
+    let path = blocks::path()?;
+    let file = Rc::new(executor.run(BufferedFile::open(path))?);
+    blocks::serve(|job| {
+        executor.run(async {
+            let workers = (0..job.depth).map(|worker| {
+                let file = Rc::clone(&file);
+                glommio::spawn_local(async move {
+                    for block in job.blocks(worker) {
+                        let read = file.read_at(block.offset(), blocks::BYTES).await?;
+                        job.check(block, &read)?;
+                    }
+                    io::Result::Ok(())
+                })
+            });
+            join_all(workers).await.into_iter().collect()
+        })
     })
 }

@@ -1,15 +1,20 @@
-//! The same echo on each runtime, and on none: every server is a process of its own with one thread.
+//! The same services on each runtime, and on none: every server is a process of its own with one thread.
 //!
 //! Each prints its address and its process when it listens, and serves until it is killed. The runtimes' own are written as
-//! their documentation shows an echo; the bare ones are what their system calls allow.
+//! their documentation shows it; the bare ones are what their system calls allow. `programs` are servers in other languages,
+//! which take part where what they need is installed.
 
 mod bare_calls;
 mod bare_epoll;
 mod bare_ring;
+pub(crate) mod blocks;
 mod compio;
 mod glommio;
+mod http;
 mod monoio;
+mod programs;
 mod quoit;
+mod quoit_http;
 mod tokio;
 
 use std::io::{self, Write};
@@ -18,27 +23,103 @@ use std::process;
 
 use nix::sys::socket::{self, Backlog};
 
+pub(crate) use programs::{NotReady, Program};
+
 /// A server: its name, and its main functions.
 pub(crate) struct Server {
     pub(crate) name: &'static str,
+    mains: &'static [(Service, Main)],
+    /// What its main function becomes, if it is not part of this program.
+    pub(crate) program: Option<&'static Program>,
+}
+
+type Main = fn() -> io::Result<()>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
     /// Echoes the bytes of streams.
-    pub(crate) tcp: Option<fn() -> io::Result<()>>,
+    Tcp,
     /// Echoes datagrams, by one task.
-    pub(crate) udp: Option<fn() -> io::Result<()>>,
+    Udp,
+    /// Answers requests of HTTP/1.1 by their path.
+    Http,
+    /// Reads blocks of a file, as it is told by its standard input.
+    Files,
 }
 
 /// All of them. The others are divided by the first that has a mode, and by tokio.
-pub(crate) const SERVERS: [Server; 9] = [
-    Server { name: "bare-ring", tcp: Some(bare_ring::tcp), udp: None },
-    Server { name: "bare-epoll", tcp: Some(bare_epoll::tcp), udp: None },
-    Server { name: "bare-calls", tcp: None, udp: Some(bare_calls::udp) },
-    Server { name: "quoit", tcp: Some(quoit::tcp), udp: Some(quoit::udp) },
-    Server { name: "quoit-behind", tcp: Some(quoit::tcp_behind), udp: None },
-    Server { name: "tokio", tcp: Some(tokio::tcp), udp: Some(tokio::udp) },
-    Server { name: "monoio", tcp: Some(monoio::tcp), udp: None },
-    Server { name: "compio", tcp: Some(compio::tcp), udp: Some(compio::udp) },
-    Server { name: "glommio", tcp: Some(glommio::tcp), udp: None },
+pub(crate) const SERVERS: [Server; 14] = [
+    own("bare-ring", &[(Service::Tcp, bare_ring::tcp)]),
+    own("bare-epoll", &[(Service::Tcp, bare_epoll::tcp)]),
+    own("bare-calls", &[(Service::Udp, bare_calls::udp), (Service::Files, bare_calls::files)]),
+    own(
+        "quoit",
+        &[
+            (Service::Tcp, quoit::tcp),
+            (Service::Udp, quoit::udp),
+            (Service::Http, quoit::http),
+            (Service::Files, quoit::files),
+        ],
+    ),
+    own("quoit-behind", &[(Service::Tcp, quoit::tcp_behind), (Service::Http, quoit::http_behind)]),
+    own(
+        "tokio",
+        &[
+            (Service::Tcp, tokio::tcp),
+            (Service::Udp, tokio::udp),
+            (Service::Http, tokio::http),
+            (Service::Files, tokio::files),
+        ],
+    ),
+    own("monoio", &[(Service::Tcp, monoio::tcp), (Service::Http, monoio::http), (Service::Files, monoio::files)]),
+    own(
+        "compio",
+        &[
+            (Service::Tcp, compio::tcp),
+            (Service::Udp, compio::udp),
+            (Service::Http, compio::http),
+            (Service::Files, compio::files),
+        ],
+    ),
+    own("glommio", &[(Service::Tcp, glommio::tcp), (Service::Files, glommio::files)]),
+    guest("asio", &[(Service::Tcp, || programs::ASIO.become_it())], &programs::ASIO),
+    guest("libuv", &[(Service::Tcp, || programs::LIBUV.become_it())], &programs::LIBUV),
+    guest("libevent", &[(Service::Tcp, || programs::LIBEVENT.become_it())], &programs::LIBEVENT),
+    guest("asyncio", &[(Service::Tcp, || programs::ASYNCIO.become_it())], &programs::ASYNCIO),
+    guest("uvloop", &[(Service::Tcp, || programs::UVLOOP.become_it())], &programs::UVLOOP),
 ];
+
+const fn own(name: &'static str, mains: &'static [(Service, Main)]) -> Server {
+    Server { name, mains, program: None }
+}
+
+const fn guest(name: &'static str, mains: &'static [(Service, Main)], program: &'static Program) -> Server {
+    Server { name, mains, program: Some(program) }
+}
+
+impl Server {
+    /// Its main function for a service that it has.
+    pub(crate) fn main(&self, service: Service) -> Option<Main> {
+        self.mains.iter().find(|(one, _)| *one == service).map(|(_, main)| *main)
+    }
+
+    pub(crate) fn is_interpreted(&self) -> bool {
+        self.program.is_some_and(Program::is_interpreted)
+    }
+}
+
+impl Service {
+    pub(crate) const ALL: [Service; 4] = [Service::Tcp, Service::Udp, Service::Http, Service::Files];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Service::Tcp => "tcp",
+            Service::Udp => "udp",
+            Service::Http => "http",
+            Service::Files => "files",
+        }
+    }
+}
 
 /// The bytes that a server reads at once, where it brings the buffer.
 const BUFFER_BYTES: usize = 8 << 10;

@@ -1,14 +1,16 @@
 //! monoio, on io_uring.
 
 use std::io;
+use std::rc::Rc;
 
-use monoio::io::{AsyncReadRent as _, AsyncWriteRentExt as _};
+use futures_util::future::join_all;
+use monoio::io::{AsyncReadRent as _, AsyncWriteRentExt as _, IntoPollIo as _};
+use monoio_compat::hyper::MonoioIo;
 
-use crate::servers::{BUFFER_BYTES, listen};
+use crate::servers::{BUFFER_BYTES, blocks, http, listen};
 
 pub(super) fn tcp() -> io::Result<()> {
-    let mut runtime = monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().with_entries(1024).build()?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let listener = monoio::net::TcpListener::from_std(listen()?)?;
         loop {
             let (mut stream, _) = listener.accept().await?;
@@ -26,4 +28,43 @@ pub(super) fn tcp() -> io::Result<()> {
             });
         }
     })
+}
+
+/// By its adapter for hyper, for which the stream is polled like one on epoll.
+pub(super) fn http() -> io::Result<()> {
+    runtime()?.block_on(async {
+        let listener = monoio::net::TcpListener::from_std(listen()?)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            monoio::spawn(http::serve(MonoioIo::new(stream.into_poll_io()?)));
+        }
+    })
+}
+
+pub(super) fn files() -> io::Result<()> {
+    let mut runtime = runtime()?;
+    let file = Rc::new(runtime.block_on(monoio::fs::File::open(blocks::path()?))?);
+    blocks::serve(|job| {
+        runtime.block_on(async {
+            let workers = (0..job.depth).map(|worker| {
+                let file = Rc::clone(&file);
+                monoio::spawn(async move {
+                    let mut buf = Vec::with_capacity(blocks::BYTES);
+                    for block in job.blocks(worker) {
+                        let (result, read) = file.read_at(buf, block.offset()).await;
+                        result?;
+                        job.check(block, &read)?;
+                        buf = read;
+                        buf.clear();
+                    }
+                    io::Result::Ok(())
+                })
+            });
+            join_all(workers).await.into_iter().collect()
+        })
+    })
+}
+
+fn runtime() -> io::Result<monoio::Runtime<monoio::IoUringDriver>> {
+    monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().with_entries(1024).build()
 }

@@ -3,8 +3,13 @@
 use std::io;
 
 use futures_util::StreamExt as _;
+use futures_util::future::try_join_all;
+use quoit::Runtime;
+use quoit::driver::{ReadAt, SharedFd, submit};
+use quoit::net::{TcpListener, UdpSocket};
 
-use crate::servers::announce;
+use crate::servers::quoit_http::HyperStream;
+use crate::servers::{announce, blocks, http};
 
 /// A write answers when the bytes are out.
 pub(super) fn tcp() -> io::Result<()> {
@@ -18,7 +23,7 @@ pub(super) fn tcp_behind() -> io::Result<()> {
 
 fn echo(write_behind: bool) -> io::Result<()> {
     quoit::block_on(async {
-        let listener = quoit::net::TcpListener::bind("127.0.0.1:0").await?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
         announce(listener.local_addr()?)?;
         loop {
             let (stream, _) = listener.accept().await?;
@@ -35,7 +40,7 @@ fn echo(write_behind: bool) -> io::Result<()> {
 
 pub(super) fn udp() -> io::Result<()> {
     quoit::block_on(async {
-        let socket = quoit::net::UdpSocket::bind("127.0.0.1:0").await?;
+        let socket = UdpSocket::bind("127.0.0.1:0").await?;
         announce(socket.local_addr()?)?;
         let mut datagrams = socket.recv_msgs();
         while let Some(received) = datagrams.next().await {
@@ -43,5 +48,54 @@ pub(super) fn udp() -> io::Result<()> {
             socket.send_to(datagram, from).await.0?;
         }
         Ok(())
+    })
+}
+
+/// hyper, whose answers are told to be written when they are out.
+pub(super) fn http() -> io::Result<()> {
+    serve_http(false)
+}
+
+/// hyper, whose answers leave with the next entry into the kernel.
+pub(super) fn http_behind() -> io::Result<()> {
+    serve_http(true)
+}
+
+fn serve_http(write_behind: bool) -> io::Result<()> {
+    quoit::block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        announce(listener.local_addr()?)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_write_behind(write_behind);
+            drop(quoit::spawn(http::serve(HyperStream::new(stream))));
+        }
+    })
+}
+
+pub(super) fn files() -> io::Result<()> {
+    let runtime = Runtime::new()?;
+    let file = SharedFd::new(blocks::open()?.into());
+    blocks::serve(|job| {
+        runtime.block_on(async {
+            let workers = (0..job.depth).map(|worker| {
+                let file = file.clone();
+                quoit::spawn(async move {
+                    let mut buf = Vec::with_capacity(blocks::BYTES);
+                    for block in job.blocks(worker) {
+                        let (result, read) = submit(ReadAt::new(file.clone(), buf, block.offset())).await;
+                        result?;
+                        job.check(block, &read)?;
+                        buf = read;
+                        buf.clear();
+                    }
+                    io::Result::Ok(())
+                })
+            });
+            for result in try_join_all(workers).await.map_err(io::Error::other)? {
+                result?;
+            }
+            Ok(())
+        })
     })
 }
