@@ -74,14 +74,18 @@ impl Driver {
         // SAFETY: the op is in its slot, and in the kernel: the step makes it busy, so nobody else touches it (I1).
         let step = |kind: &OpKind, memory| unsafe { (kind.step)(memory, cqe) };
         let lane = self.step(key, slot, slot.stage.get().completion_comes(), cqe.more(), step);
-        self.advance(lane);
+        if let Some(lane) = lane {
+            self.advance(lane);
+        }
     }
 
     /// An op of this lane has ended: starts the next one, and the one after it if that ends at once.
-    pub(super) fn advance(&self, mut ended: Option<Lane>) {
+    pub(super) fn advance(&self, ended: Lane) {
+        let mut ended = Some(ended);
         while let Some(lane) = ended.take() {
             if let Some(key) = lane.next() {
-                ended = self.prepare(key);
+                let slot = self.slots.get(key).expect("a parked op is in its slot");
+                ended = self.start(key, slot);
             } else {
                 lane.take_idle_wakers().into_iter().for_each(wake);
             }

@@ -45,7 +45,9 @@ impl Driver {
             self.dispatch(cqe);
         }
         self.completions.set(completions);
-        self.conclude(silent);
+        if !silent.is_empty() {
+            self.conclude(silent);
+        }
         self.dispatching.set(was_dispatching);
         if let Some(pool) = self.made_pool() {
             pool.reclaim();

@@ -201,8 +201,9 @@ impl Driver {
                 return Some(key);
             }
         }
-        let ended = self.prepare(key);
-        self.advance(ended);
+        if let Some(ended) = self.start(key, slot) {
+            self.advance(ended);
+        }
         Some(key)
     }
 
@@ -233,16 +234,13 @@ impl Driver {
         Poll::Pending
     }
 
-    /// The memory of an op that has ended, for moving it out; [`release`](Self::release) follows.
-    pub(crate) fn ended_memory(&self, key: OpKey) -> NonNull<Memory> {
+    /// Has an op that has ended moved out of its slot's memory, and frees the slot.
+    pub(crate) fn take<T>(&self, key: OpKey, move_out: impl FnOnce(NonNull<Memory>) -> T) -> T {
         let slot = self.slots.get(key).expect("the future of an op keeps it in its slot");
         assert!(matches!(slot.stage.get(), Stage::Done(_)), "only an op that has ended may be taken out");
-        slot.memory()
-    }
-
-    /// Frees the slot of an op that has been moved out.
-    pub(crate) fn release(&self, key: OpKey) {
-        self.slots.release(key);
+        let op = move_out(slot.memory());
+        self.slots.vacate(key, slot);
+        op
     }
 
     /// The future of an op is dropped: nobody waits for the answer any more.
@@ -373,8 +371,7 @@ impl Driver {
 
     /// Starts an op whose turn has come. The answer is the lane that the op has left, where it ended at once.
     #[must_use]
-    fn prepare(&self, key: OpKey) -> Option<Lane> {
-        let slot = self.slots.get(key).expect("an op is started once, while it is in its slot");
+    fn start(&self, key: OpKey, slot: &Slot) -> Option<Lane> {
         // SAFETY: the op is in its slot, and parked: the step makes it busy, so nobody else touches it (I1).
         let prepare = |kind: &OpKind, memory| unsafe { (kind.prepare)(memory, self) };
         self.step(key, slot, slot.stage.get().start_comes(), false, prepare)

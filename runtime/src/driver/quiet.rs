@@ -42,6 +42,9 @@ impl Driver {
     /// The quiet entries that have been submitted. To be called after an entry, before its completions are dispatched:
     /// these make new ones.
     pub(super) fn take_silent(&self) -> Vec<Silent> {
+        if self.with_silent(|silent| silent.is_empty()) {
+            return Vec::new();
+        }
         let is_submitted = |kernel: &mut Kernel| kernel.staged() == 0 && !kernel.has_overflowed();
         let all_is_told = self.spill.borrow().is_empty() && self.kernel.borrow_mut().as_mut().is_some_and(is_submitted);
         if all_is_told { self.silent.take() } else { Vec::new() }

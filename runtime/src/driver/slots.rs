@@ -11,7 +11,7 @@
 //! has started (I1). A stale key finds no slot (I2). Everything here stays on one thread (I5: `Cell`s, `!Send`).
 #![allow(unsafe_code, reason = "ops of many types live inline in slots of one type")]
 
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
@@ -150,8 +150,9 @@ impl Slot {
 }
 
 pub(crate) struct Slots {
-    /// Chunks of [`CHUNK`] slots each, leaked boxes; freed when the table is dropped.
-    chunks: RefCell<Vec<NonNull<[Slot; CHUNK]>>>,
+    /// Chunks of [`CHUNK`] slots each, leaked boxes; freed when the table is dropped. The list is looked at several times for each
+    /// op, so it is borrowed unchecked, and for no longer than a few lines of this file.
+    chunks: UnsafeCell<Vec<NonNull<[Slot; CHUNK]>>>,
     /// The head of the list of vacant slots.
     vacant: Cell<u32>,
     /// How many slots hold an op.
@@ -160,7 +161,7 @@ pub(crate) struct Slots {
 
 impl Slots {
     pub(crate) fn new() -> Self {
-        Self { chunks: RefCell::new(Vec::new()), vacant: Cell::new(NONE), occupied: Cell::new(0) }
+        Self { chunks: UnsafeCell::new(Vec::new()), vacant: Cell::new(NONE), occupied: Cell::new(0) }
     }
 
     /// Takes a vacant slot for an op of this kind. The caller writes the op into the slot's memory and sets its stage.
@@ -189,6 +190,12 @@ impl Slots {
     /// Frees a slot whose op has been moved out. Every copy of the key is stale from here on.
     pub(crate) fn release(&self, key: OpKey) {
         let slot = self.get(key).expect("only the holder of a live key releases it");
+        self.vacate(key, slot);
+    }
+
+    /// As [`release`](Self::release), for who has looked the slot up.
+    pub(crate) fn vacate(&self, key: OpKey, slot: &Slot) {
+        debug_assert_eq!(slot.generation.get(), key.generation(), "the key is that of the slot");
         slot.stage.set(Stage::Vacant);
         slot.generation.set(slot.generation.get().wrapping_add(1));
         slot.next_vacant.set(self.vacant.get());
@@ -206,22 +213,27 @@ impl Slots {
 
     /// The ops that are there, for reports.
     pub(crate) fn keys(&self) -> Vec<OpKey> {
-        let count = self.chunks.borrow().len() * CHUNK;
+        let count = self.chunk_count() * CHUNK;
         let occupied = |index: &usize| self.at(*index).is_some_and(|slot| slot.stage.get() != Stage::Vacant);
         let key = |index| self.at(index).map(|slot| OpKey::new(index as u32, slot.generation.get()));
         (0..count).filter(occupied).filter_map(key).collect()
     }
 
+    fn chunk_count(&self) -> usize {
+        // SAFETY: as in `at`.
+        unsafe { &*self.chunks.get() }.len()
+    }
+
     fn at(&self, index: usize) -> Option<&Slot> {
-        let chunk = *self.chunks.borrow().get(index / CHUNK)?;
+        // SAFETY: the list is changed by `grow` and `drop` only, which call nobody, and this borrow ends with the line.
+        let chunk = *unsafe { &*self.chunks.get() }.get(index / CHUNK)?;
         // SAFETY: a chunk lives until the table is dropped, and nobody holds a `&mut` to it.
         let chunk: &[Slot; CHUNK] = unsafe { chunk.as_ref() };
         Some(&chunk[index % CHUNK])
     }
 
     fn grow(&self) {
-        let mut chunks = self.chunks.borrow_mut();
-        let first = chunks.len() * CHUNK;
+        let first = self.chunk_count() * CHUNK;
         assert!(first + CHUNK <= MOST, "more than {MOST} operations are in flight");
         // The new slots are chained in order, so that the low ones, which are warm in the cache, are used first.
         let chunk: Box<[Slot; CHUNK]> = Box::new(std::array::from_fn(|offset| Slot {
@@ -233,7 +245,9 @@ impl Slots {
             lane: Cell::new(None),
             memory: UnsafeCell::new([MaybeUninit::uninit(); 8]),
         }));
-        chunks.push(NonNull::from(Box::leak(chunk)));
+        let chunk = NonNull::from(Box::leak(chunk));
+        // SAFETY: nobody else has the list: all borrows of it end within a line, and pushing calls nobody.
+        unsafe { &mut *self.chunks.get() }.push(chunk);
         self.vacant.set(first as u32);
     }
 }

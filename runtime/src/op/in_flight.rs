@@ -165,10 +165,8 @@ impl<T: Op> Future for InFlight<T> {
         let answer = ready!(self.poll_answer(cx));
         let op: T = match std::mem::replace(&mut self.state, State::Finished) {
             State::Submitted { driver, key, .. } => {
-                // SAFETY: the slot's kind is that of `T`, the op has ended, and the slot is released in the next line.
-                let op = unsafe { move_out::<T>(driver.ended_memory(key)) };
-                driver.release(key);
-                op
+                // SAFETY: the slot's kind is that of `T`, the op has ended, and the slot is freed behind this.
+                driver.take(key, |memory| unsafe { move_out::<T>(memory) })
             }
             State::Ended { driver, memory, .. } => ended_op(driver, memory),
             State::Finished => unreachable!("looked at above"),
