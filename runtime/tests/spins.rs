@@ -52,9 +52,8 @@ fn what_was_not_asked_for_is_not_done() {
     let alone = alone();
     let runtime = support::runtime();
     runtime.block_on(async { sleep(Duration::from_millis(1)).await });
-    let (spins, in_vain, parks) = waits(&runtime.metrics());
+    let (spins, in_vain, _) = waits(&runtime.metrics());
     assert_eq!((spins, in_vain), (0, 0));
-    assert!(parks >= 1, "{parks}");
     end_idle(runtime);
     alone.end();
 }
