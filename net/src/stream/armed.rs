@@ -14,12 +14,19 @@ pub(crate) enum Armed {
 }
 
 impl Armed {
-    /// Starts a receive that goes on, into buffers of the pool; `None` where there is no pool that suits.
-    pub(crate) fn multi(fd: &SharedFd, sink: Rc<impl RecvSink + MessageSink>, with_descriptors: bool) -> Option<Self> {
+    /// Starts a receive that goes on, into buffers of the pool, or large ones where there are some; `None` where there is no
+    /// pool that suits.
+    pub(crate) fn multi(
+        fd: &SharedFd,
+        sink: Rc<impl RecvSink + MessageSink>,
+        with_descriptors: bool,
+        is_large: bool,
+    ) -> Option<Self> {
         let driver = fd.driver();
         let pool = driver.pool().ok()?;
         if !with_descriptors {
-            return Some(Self::Multi(submit_to(driver, None, RecvMulti::new(fd.clone(), sink))));
+            let receive = if is_large { RecvMulti::in_large_buffers } else { RecvMulti::new };
+            return Some(Self::Multi(submit_to(driver, None, receive(fd.clone(), sink))));
         }
         let traffic = Traffic::UnixStream;
         if traffic.room_in(pool.buffer_bytes()) < LEAST_ROOM {

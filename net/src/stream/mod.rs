@@ -10,6 +10,7 @@
 //! `Accepting` (`net/src/accepting.rs`), make their streams of what its `accept` and `poll_accept` hand out, and close it in their
 //! `Drop`.
 
+mod appetite;
 mod armed;
 mod conversions;
 mod halves;
@@ -80,7 +81,7 @@ impl Receiver for Shared {
 
 impl RecvSink for Shared {
     fn received(&self, bytes: RecvBuf) {
-        self.receiving.received(bytes);
+        self.receiving.received(&self.fd, bytes);
     }
 
     fn ended(self: Rc<Self>, end: RecvEnd) -> Rearm {
@@ -94,7 +95,7 @@ impl RecvSink for Shared {
 
 impl MessageSink for Shared {
     fn received(&self, message: Message) {
-        self.receiving.received_message(message);
+        self.receiving.received_message(&self.fd, message);
     }
 
     fn ended(self: Rc<Self>, end: RecvEnd) -> Rearm {

@@ -11,6 +11,8 @@
 //!      │               │ ended: end of stream, error      -> told to every reader from now on
 //!      └───────────────┤ ended: no buffers                -> the pool grows; else a single receive of its own memory
 //!                      │ ended: cancelled (queue full)    -> armed again when readers have made room
+//!                      │ ended: cancelled (other buffers  -> armed again at once
+//!                      │                   suit better)
 //! ```
 
 mod descriptors;
@@ -27,6 +29,7 @@ use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{GONE, MessageSink, Rearm, RecvEnd, RecvSink};
 use quoit_runtime::task::poll_budget;
 
+use crate::stream::appetite::Appetite;
 use crate::stream::armed::Armed;
 use crate::stream::rights::Rights;
 use crate::waiters::{Place, Waiters};
@@ -47,6 +50,8 @@ pub(crate) struct Receiving {
     end: Cell<End>,
     /// The receive that is in flight. Put here before its first completion can be, taken when it has ended.
     armed: Cell<Option<Armed>>,
+    /// Which buffers the receive that is armed next gets; and the one in flight has, unless it was asked to stop.
+    appetite: Cell<Appetite>,
     /// The receive in flight was asked to stop.
     is_stopping: Cell<bool>,
     /// No receive is to be armed now.
@@ -397,7 +402,8 @@ impl Receiving {
         if driver.is_closed() {
             return this.end.set(End::Failed(GONE));
         }
-        let multi = || Armed::multi(owner.fd(), owner.clone(), this.rights.is_some());
+        let is_large = this.appetite.get().is_large();
+        let multi = || Armed::multi(owner.fd(), owner.clone(), this.rights.is_some(), is_large);
         match if this.is_exact.get() { None } else { multi() } {
             Some(armed) => this.armed.set(Some(armed)),
             // Without a pool it goes on, if slowly.
@@ -412,10 +418,11 @@ impl Receiving {
     }
 
     /// Bytes have arrived.
-    pub(crate) fn received(&self, bytes: RecvBuf) {
+    pub(crate) fn received(&self, fd: &SharedFd, bytes: RecvBuf) {
         if self.is_closed.get() {
             return;
         }
+        self.weigh(fd, bytes.len());
         self.queue.borrow_mut().push_back(bytes);
         let is_full = self.exceeds(MOST_QUEUED, MOST_BYTES_QUEUED)
             || self.rights.as_ref().is_some_and(|rights| rights.count() >= MOST_DESCRIPTORS_QUEUED);
@@ -424,6 +431,20 @@ impl Receiving {
             self.cancel();
         }
         self.waiters.wake();
+    }
+
+    /// So many bytes have come in one buffer: it may have been too small for what there was, or much too large.
+    fn weigh(&self, fd: &SharedFd, bytes: usize) {
+        let Some(driver) = fd.bound_driver().filter(|_| self.rights.is_none()) else { return };
+        let Ok(common) = driver.pool() else { return };
+        let (before, after) = (self.appetite.get(), self.appetite.get().after(bytes, common.buffer_bytes() as usize));
+        if after.is_large() && !before.is_large() && driver.large_pool().is_none() {
+            return;
+        }
+        self.appetite.set(after);
+        if after.is_large() != before.is_large() && !self.is_stopping.replace(true) {
+            self.cancel();
+        }
     }
 
     /// Asks the receive in flight to stop.
@@ -465,6 +486,12 @@ impl Receiving {
         match end {
             RecvEnd::EndOfStream => this.finish(if owner.is_reset() { End::Failed(RESET) } else { End::Stream }),
             RecvEnd::Failed(errno) => this.finish(End::Failed(errno)),
+            RecvEnd::NoBuffers if this.appetite.get().is_large() => {
+                this.appetite.set(Appetite::starved());
+                if !this.waiters.is_empty() {
+                    Self::arm(owner, usize::MAX);
+                }
+            }
             RecvEnd::NoBuffers if !this.is_closed.get() && !this.waiters.is_empty() => {
                 Self::arm_single(owner, usize::MAX);
             }
@@ -491,8 +518,10 @@ impl Receiving {
             RecvEnd::NoBuffers => {
                 let driver = owner.fd().driver();
                 driver.count_no_buffers();
+                let large = if self.appetite.get().is_large() { driver.large_pool() } else { None };
+                let pool = large.or_else(|| driver.pool().ok());
                 // Many streams find it empty in one turn, and the first of them has made it grow for all.
-                driver.pool().is_ok_and(|pool| pool.reclaim() > 0 || pool.provided() > 0 || pool.grow())
+                pool.is_some_and(|pool| pool.reclaim() > 0 || pool.provided() > 0 || pool.grow())
             }
             RecvEnd::EndOfStream | RecvEnd::Failed(_) | RecvEnd::Cancelled => false,
         }

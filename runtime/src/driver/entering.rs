@@ -49,7 +49,7 @@ impl Driver {
             self.conclude(silent);
         }
         self.dispatching.set(was_dispatching);
-        if let Some(pool) = self.made_pool() {
+        for pool in self.pools.made() {
             pool.reclaim();
         }
         guard.disarm();

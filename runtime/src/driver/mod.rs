@@ -2,7 +2,8 @@
 //!
 //! The parts: [`slots`] is the table of operations, [`lifecycle`] the life of one as pure code, [`lane`] the order among
 //! operations that must follow one another, [`entering`] the way
-//! into the kernel, [`completion`] what happens when it answers, [`shutdown`] the end.
+//! into the kernel, [`completion`] what happens when it answers, [`pools`] the buffers that the kernel picks from, [`shutdown`]
+//! the end.
 //!
 //! # Borrowing
 //!
@@ -12,10 +13,7 @@
 //! # Safety
 //!
 //! An op's memory is handed to the code of its kind, in the stages that [`slots`] names.
-#![allow(
-    unsafe_code,
-    reason = "the code of an op is called with a pointer to its slot, and the kernel's side of a pool may end"
-)]
+#![allow(unsafe_code, reason = "the code of an op is called with a pointer to its slot")]
 
 mod attempts;
 mod completion;
@@ -23,12 +21,13 @@ mod entering;
 mod guard;
 pub(crate) mod lane;
 pub(crate) mod lifecycle;
+mod pools;
 mod quiet;
 mod report;
 mod shutdown;
 pub(crate) mod slots;
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -42,10 +41,11 @@ use std::time::Duration;
 
 use io_uring::{opcode, types};
 
-use crate::buf::{BufferPool, PoolConfig};
+use crate::buf::PoolConfig;
 use crate::driver::attempts::Attempts;
 use crate::driver::lane::Lane;
 use crate::driver::lifecycle::{AfterCancel, AfterDrop, Decision, Notes, Stage};
+use crate::driver::pools::Pools;
 use crate::driver::quiet::Silent;
 use crate::driver::slots::{DetachedClose, Memory, OpKey, OpKind, Slot, Slots, WAKE};
 use crate::kernel::choice::KernelKind;
@@ -91,9 +91,8 @@ pub struct Driver {
     completions: Cell<Vec<Cqe>>,
     /// Entries whose final completion has not been seen.
     in_kernel: Cell<usize>,
-    /// The buffers that the kernel picks from, made when the first op wants them; or the errno that says why there are none.
-    pool: OnceCell<Result<BufferPool, i32>>,
-    pool_config: PoolConfig,
+    /// The buffers that the kernel picks from.
+    pools: Pools,
     /// How long a socket whose last handle is gone may go on sending.
     close_deadline: Duration,
     /// Turns are running: whatever is pushed will be submitted at the end of one.
@@ -127,8 +126,7 @@ impl Driver {
             attempts: Attempts::new(),
             completions: Cell::new(Vec::new()),
             in_kernel: Cell::new(0),
-            pool: OnceCell::new(),
-            pool_config,
+            pools: Pools::new(pool_config),
             close_deadline,
             running: Cell::new(false),
             unwatched: RefCell::new(Vec::new()),
@@ -312,39 +310,6 @@ impl Driver {
             self.push(sqe);
         }
         self.settle();
-    }
-
-    /// The buffers that the kernel picks from.
-    ///
-    /// # Errors
-    ///
-    /// Those of making and registering the pool, at the first call.
-    pub fn pool(&self) -> io::Result<&BufferPool> {
-        let errno = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
-        let pool = self.pool.get_or_init(|| self.make_pool().map_err(errno));
-        pool.as_ref().map_err(|errno| io::Error::from_raw_os_error(*errno))
-    }
-
-    fn make_pool(&self) -> io::Result<BufferPool> {
-        let pool = BufferPool::new(self.pool_config)?;
-        let mut kernel = self.kernel.borrow_mut();
-        let registered = kernel.as_mut().map_or_else(|| Err(gone()), |kernel| kernel.register_buffers(&pool));
-        if let Err(error) = registered {
-            // SAFETY: the kernel has not taken the ring of buffers, so it will never touch them.
-            unsafe { pool.close() };
-            return Err(error);
-        }
-        Ok(pool)
-    }
-
-    /// The pool, if there is one.
-    fn made_pool(&self) -> Option<&BufferPool> {
-        self.pool.get()?.as_ref().ok()
-    }
-
-    /// How many buffers the pool has, and how many of them are lent.
-    pub(crate) fn buffers(&self) -> (usize, usize) {
-        self.made_pool().map_or((0, 0), |pool| (pool.total(), pool.lent()))
     }
 
     /// How many operations live in slots.

@@ -4,10 +4,7 @@
 //! `close(2)` has returned. So the ring is closed only when every operation has had its final completion (I4). What the
 //! kernel does not give back in time (a hung network file system) is leaked with everything that it may touch, and
 //! reported.
-#![allow(
-    unsafe_code,
-    reason = "the kernel's side of the buffer pool ends, and ops that are leaked are asked for their size"
-)]
+#![allow(unsafe_code, reason = "the kernel's side of the pools ends, and ops that are leaked are asked for their size")]
 
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
@@ -93,16 +90,13 @@ impl Driver {
 
     fn close_ring(&self) {
         let Some(mut kernel) = self.kernel.borrow_mut().take() else { return };
-        if let Some(pool) = self.made_pool() {
-            kernel.unregister_buffers(pool.group());
-            // SAFETY: every op has had its final completion, and the kernel has just given the ring of buffers up.
-            unsafe { pool.close() };
-        }
+        // SAFETY: every op has had its final completion.
+        unsafe { self.pools.close(&mut kernel) };
     }
 
     /// Keeps everything that the kernel may still touch, for ever: the ring, the slots with the ops in them, the buffers.
     fn leak(self: &Rc<Self>, drained: &mut Drained) {
-        if let Some(pool) = self.made_pool() {
+        for pool in self.pools.made() {
             pool.leak();
         }
         // Kept reachable, so that a leak checker tells our leaks from others.

@@ -76,15 +76,22 @@ impl RecvEnd {
 /// Ends by itself for many reasons, which its sink learns; dropping its future cancels it.
 pub struct RecvMulti {
     fd: SharedFd,
-    /// That of the driver whose kernel has the entry.
+    /// One of those of the driver whose kernel has the entry.
     pool: Option<BufferPool>,
+    /// Whether that is to be the one of large buffers.
+    is_large: bool,
     sink: Rc<dyn RecvSink>,
 }
 
 impl RecvMulti {
     /// Receives from a socket into buffers of its driver's pool.
     pub fn new(fd: SharedFd, sink: Rc<dyn RecvSink>) -> Self {
-        Self { fd, pool: None, sink }
+        Self { fd, pool: None, is_large: false, sink }
+    }
+
+    /// Receives from a socket into [large buffers](Driver::large_pool), where its driver has them.
+    pub fn in_large_buffers(fd: SharedFd, sink: Rc<dyn RecvSink>) -> Self {
+        Self { fd, pool: None, is_large: true, sink }
     }
 
     fn entry(&self) -> Step {
@@ -102,7 +109,8 @@ unsafe impl Op for RecvMulti {
     const STOPPABLE: bool = false;
 
     unsafe fn prepare(&mut self, driver: &Driver) -> Step {
-        match driver.pool() {
+        let large = if self.is_large { driver.large_pool() } else { None };
+        match large.map_or_else(|| driver.pool(), Ok) {
             Ok(pool) => {
                 self.pool = Some(pool.clone());
                 self.entry()

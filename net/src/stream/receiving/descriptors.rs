@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use quoit_runtime::buf::{Filler, IoBufMut};
+use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::Message;
 use quoit_runtime::task::poll_budget;
 
@@ -62,14 +63,14 @@ impl Receiving {
     }
 
     /// Bytes have arrived, perhaps with descriptors.
-    pub(crate) fn received_message(&self, message: Message) {
+    pub(crate) fn received_message(&self, fd: &SharedFd, message: Message) {
         if self.is_closed.get() {
             return;
         }
         if let Some(rights) = &self.rights {
             rights.arrived(message.bytes.len(), message.descriptors, message.lost_descriptors);
         }
-        self.received(message.bytes);
+        self.received(fd, message.bytes);
     }
 
     /// Bytes have been taken.
