@@ -1,4 +1,4 @@
-//! What the parts of the runtime cost: an operation, a task, a yield, a timer, a message, a choice, an item.
+//! What the parts of the runtime cost: an operation, a task, a yield, a buffer, a timer, a message, a choice, an item.
 
 use std::future::{pending, poll_fn, ready};
 use std::hint::black_box;
@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::StreamExt as _;
 use quoit::driver::{Nop, submit};
+use quoit::net::UnixStream;
 use quoit::sync::{mpsc, oneshot};
-use quoit::{Runtime, join, select, spawn, stream, task, time};
+use quoit::{IoBuf as _, Runtime, join, select, spawn, stream, task, time};
 
 /// Measures `rounds` runs of an async body inside one `block_on`.
 fn measure<F: Future<Output = ()>>(runtime: &Runtime, rounds: u64, body: impl Fn(u64) -> F) -> Duration {
@@ -96,6 +97,51 @@ fn messages(criterion: &mut Criterion) {
                 drop(requests);
                 server.await.expect("no panic");
             })
+        });
+    });
+}
+
+/// A message of 64 bytes through a pair of sockets: what the ways to receive it cost, the message included.
+fn buffers(criterion: &mut Criterion) {
+    let runtime = runtime();
+    criterion.bench_function("buffers: received into the ring's, sent again", |bencher| {
+        bencher.iter_custom(|rounds| {
+            measure(&runtime, rounds, async |rounds| {
+                let (one, other) = UnixStream::pair().expect("a pair");
+                one.write_all(vec![7; 64]).await.0.expect("it fits");
+                let (mut from, mut to) = (&other, &one);
+                for _ in 0..rounds {
+                    let received = from.recv().await.expect("no error").expect("no end");
+                    from.write_all(received).await.0.expect("it fits");
+                    std::mem::swap(&mut from, &mut to);
+                }
+            })
+        });
+    });
+    criterion.bench_function("buffers: read into one's own, written again", |bencher| {
+        bencher.iter_custom(|rounds| {
+            measure(&runtime, rounds, async |rounds| {
+                let (one, other) = UnixStream::pair().expect("a pair");
+                let mut buf = vec![7; 64];
+                one.write_all(vec![7; 64]).await.0.expect("it fits");
+                let (mut from, mut to) = (&other, &one);
+                for _ in 0..rounds {
+                    buf.clear();
+                    let (result, read) = from.read(buf).await;
+                    result.expect("no error");
+                    let (result, written) = from.write_all(read).await;
+                    result.expect("it fits");
+                    buf = written;
+                    std::mem::swap(&mut from, &mut to);
+                }
+            })
+        });
+    });
+    criterion.bench_function("buffers: a slice of one's own and back", |bencher| {
+        let mut buf = vec![7; 64];
+        bencher.iter(|| {
+            let slice = black_box(std::mem::take(&mut buf)).slice(8..56);
+            buf = black_box(slice).into_inner();
         });
     });
 }
@@ -208,5 +254,5 @@ fn combinators(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, operations, tasks, messages, timers, combinators);
+criterion_group!(benches, operations, tasks, messages, buffers, timers, combinators);
 criterion_main!(benches);
