@@ -21,6 +21,10 @@ impl Driver {
     ///
     /// `TimedOut`, or the error of the scope, where that was needed.
     pub async fn finish(&self, lane: &Lane) -> io::Result<()> {
+        if lane.is_pinned() {
+            // Copies that are to leave at the end of the turn tell by silence that they have: nobody would wake us.
+            self.hurry();
+        }
         if lane.is_finished() {
             return Ok(());
         }

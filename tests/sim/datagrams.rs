@@ -10,14 +10,17 @@ use quoit::net::UdpSocket;
 use quoit::sim::{self, Faults};
 
 /// Sends so many numbered datagrams to a machine that counts; the numbers that arrive, in their order.
-async fn numbers(count: u32) -> Vec<u32> {
+async fn numbers(count: u32, write_behind: bool) -> Vec<u32> {
     let receiver = UdpSocket::bind("0.0.0.0:9").await.expect("a free port");
     let main = sim::ip();
     let sender = sim::host("sender", move || async move {
         let socket = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
+        socket.set_write_behind(write_behind);
         for number in 0..count {
             socket.send_to(number.to_le_bytes().to_vec(), (main, 9)).await.0.expect("sent, or lost");
         }
+        // Waits for those that are under way.
+        socket.close().await.expect("closed");
     });
     let mut arrived = Vec::new();
     let messages = receiver.recv_msgs();
@@ -35,7 +38,7 @@ async fn numbers(count: u32) -> Vec<u32> {
 fn datagrams_overtake_each_other_and_none_is_lost_unless_told_so() {
     let reordered = Cell::new(0);
     sim::check(0..20, || async {
-        let mut arrived = numbers(20).await;
+        let mut arrived = numbers(20, false).await;
         reordered.set(reordered.get() + usize::from(!arrived.is_sorted()));
         arrived.sort_unstable();
         assert_eq!(arrived, (0..20).collect::<Vec<_>>());
@@ -44,11 +47,20 @@ fn datagrams_overtake_each_other_and_none_is_lost_unless_told_so() {
 }
 
 #[test]
+fn datagrams_that_are_sent_behind_arrive_once_each_though_some_find_no_room_at_first() {
+    sim::check(0..40, || async {
+        let mut arrived = numbers(100, true).await;
+        arrived.sort_unstable();
+        assert_eq!(arrived, (0..100).collect::<Vec<_>>());
+    });
+}
+
+#[test]
 fn datagrams_are_lost_and_doubled_as_the_faults_say() {
     let (lost, doubled) = (Cell::new(0), Cell::new(0));
     sim::check(0..20, || async {
         sim::set_faults(Faults::new().datagram_loss(0.3));
-        let mut arrived = numbers(20).await;
+        let mut arrived = numbers(20, false).await;
         arrived.sort_unstable();
         let count = arrived.len();
         arrived.dedup();

@@ -61,7 +61,10 @@ pub(crate) const SERVERS: [Server; 14] = [
             (Service::Files, quoit::files),
         ],
     ),
-    own("quoit-behind", &[(Service::Tcp, quoit::tcp_behind), (Service::Http, quoit::http_behind)]),
+    own(
+        "quoit-behind",
+        &[(Service::Tcp, quoit::tcp_behind), (Service::Udp, quoit::udp_behind), (Service::Http, quoit::http_behind)],
+    ),
     own(
         "tokio",
         &[

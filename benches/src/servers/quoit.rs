@@ -39,8 +39,18 @@ fn echo(write_behind: bool) -> io::Result<()> {
 }
 
 pub(super) fn udp() -> io::Result<()> {
+    echo_datagrams(false)
+}
+
+/// Short datagrams answer at once, and leave together with the next entry into the kernel.
+pub(super) fn udp_behind() -> io::Result<()> {
+    echo_datagrams(true)
+}
+
+fn echo_datagrams(write_behind: bool) -> io::Result<()> {
     quoit::block_on(async {
         let socket = UdpSocket::bind("127.0.0.1:0").await?;
+        socket.set_write_behind(write_behind);
         announce(socket.local_addr()?)?;
         let mut datagrams = socket.recv_msgs();
         while let Some(received) = datagrams.next().await {

@@ -4,6 +4,7 @@ mod loans;
 mod methods;
 mod receiving;
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
@@ -16,8 +17,8 @@ use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, RecvBuf, fill, spare};
 use quoit_runtime::cancel_scope::stoppable;
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{
-    self, Connect, InFlight, Lane, Message, MessageSink, PollOnce, Rearm, RecvEnd, SendMsg, Traffic, send_datagram_now,
-    submit_to,
+    self, Behind, Connect, InFlight, Lane, Message, MessageSink, PollOnce, Rearm, RecvEnd, SendMsg, Traffic,
+    send_datagram_now, submit_to,
 };
 use quoit_runtime::socket::{Address, RawAddress};
 use quoit_runtime::task::poll_budget;
@@ -36,6 +37,10 @@ pub(crate) struct Datagrams {
     receiving: Receiving,
     /// The order of what is sent.
     sending: Lane,
+    /// Short datagrams answer before they are out.
+    write_behind: Cell<bool>,
+    /// Those that do.
+    behind: Rc<Behind>,
 }
 
 /// What was received beside the bytes.
@@ -76,7 +81,8 @@ impl MessageSink for Datagrams {
 
 impl Datagrams {
     pub(crate) fn new(fd: SharedFd, traffic: Traffic) -> Rc<Self> {
-        Rc::new(Self { fd, traffic, receiving: Receiving::default(), sending: Lane::new() })
+        let (receiving, sending) = (Receiving::default(), Lane::new());
+        Rc::new(Self { fd, traffic, receiving, sending, write_behind: Cell::new(false), behind: Rc::default() })
     }
 
     pub(crate) fn fd(&self) -> &SharedFd {
@@ -119,13 +125,14 @@ impl Datagrams {
         let taken = ready!(Receiving::poll_next(self, cx, place, Want::Loans));
         let loan = |mut taken: Taken<'_>| {
             let message = taken.message();
-            match message.as_mut().and_then(|whole| Some((usize::from(whole.segment_bytes?), whole))) {
-                Some((size, whole)) if whole.bytes.len() > size => (whole.bytes.split_to(size), whole.address.clone()),
-                _ => {
-                    let whole = message.take().expect("a message that was taken is there");
-                    (whole.bytes, whole.address)
-                }
+            if let Some(whole) = message
+                && let Some(size) = whole.segment_bytes.map(usize::from)
+                && whole.bytes.len() > size
+            {
+                return (whole.bytes.split_to(size), whole.address.clone());
             }
+            let whole = message.take().expect("a message that was taken is there");
+            (whole.bytes, whole.address)
         };
         Poll::Ready(taken.map(|taken| taken.map(loan)))
     }
@@ -141,14 +148,41 @@ impl Datagrams {
     }
 
     /// Sends a datagram behind those that are being sent.
-    pub(crate) async fn send<B: IoBuf>(&self, buf: B, address: Option<RawAddress>) -> BufResult<usize, B> {
+    pub(crate) async fn send<B: IoBuf>(&self, buf: B, address: Option<impl Into<RawAddress>>) -> BufResult<usize, B> {
         // One that finds room at once answers at once: others must have their turn nevertheless.
         poll_fn(poll_budget).await;
-        if let Some(result) = send_datagram_now(&self.fd, &self.sending, buf.as_bytes(), address.as_ref()) {
+        // As the kernel reads it, it is long: made only now, and in its place.
+        let address = address.map(Into::into);
+        if let Some(result) = self.send_now(buf.as_bytes(), address.as_ref()) {
             return (result, buf);
         }
         let op = SendMsg::new(self.fd.clone(), buf, address);
         submit_to(self.fd.driver(), Some(&self.sending), op).await
+    }
+
+    /// Sends a datagram without waiting, where that is possible.
+    fn send_now(&self, bytes: &[u8], address: Option<&RawAddress>) -> Option<io::Result<usize>> {
+        if self.write_behind.get()
+            && let Some(result) = self.behind.send(&self.fd, &self.sending, bytes, address)
+        {
+            return Some(result);
+        }
+        // It must not overtake those that leave at the end of the turn; an operation does not.
+        if self.behind.is_busy() {
+            return None;
+        }
+        if let Some(error) = self.behind.take_error() {
+            return Some(Err(error));
+        }
+        send_datagram_now(&self.fd, &self.sending, bytes, address)
+    }
+
+    pub(crate) fn set_write_behind(&self, on: bool) {
+        self.write_behind.set(on);
+    }
+
+    pub(crate) fn write_behind(&self) -> bool {
+        self.write_behind.get()
     }
 
     /// Connects, behind the datagrams that are being sent.
@@ -199,7 +233,11 @@ impl Datagrams {
     /// Ends what is in flight, as far as it takes no waiting. Whether nothing is left, neither an operation nor a datagram that
     /// nobody has taken.
     pub(crate) fn quiesce(&self) -> bool {
-        self.sending.is_idle() && self.receiving.quiesce(&self.fd)
+        // Datagrams that were sent behind in this turn are on their way first.
+        if let (false, Some(driver)) = (self.sending.is_finished(), self.fd.bound_driver()) {
+            driver.hurry();
+        }
+        self.sending.is_finished() && self.receiving.quiesce(&self.fd)
     }
 
     /// The handle of the socket is gone: nothing is received any more, and what is being sent goes out.

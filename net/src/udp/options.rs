@@ -1,4 +1,4 @@
-//! The options of a UDP socket. They cost a system call each, and work outside a runtime, too.
+//! The options of a UDP socket. Those of the kernel cost a system call each, and work outside a runtime, too.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -8,6 +8,36 @@ use quoit_runtime::socket::{SocketOption, UdpOption};
 use crate::udp::UdpSocket;
 
 impl UdpSocket {
+    /// Lets short datagrams (up to 4 KiB) answer before they are out: they are copied, and leave together at the end of the turn,
+    /// in the entry into the kernel that waits for what comes next. Off by default; costs no system call.
+    ///
+    /// For a server that answers many datagrams in one turn. What a task has sent is held back as long as it, or another task of
+    /// this thread, computes without awaiting anything. An error is told once, by the next send, whose own datagram is then not
+    /// sent. Everything leaves in the order in which it was sent, whatever its length; dropping or closing the socket lets it out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quoit_net::UdpSocket;
+    ///
+    /// # quoit_runtime::block_on(async {
+    /// let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// socket.set_write_behind(true);
+    /// socket.send_to("soon", socket.local_addr()?).await.0?;
+    /// assert_eq!(socket.recv(Vec::with_capacity(10)).await.0?, 4);
+    /// # Ok::<(), std::io::Error>(())
+    /// # })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn set_write_behind(&self, on: bool) {
+        self.core().set_write_behind(on);
+    }
+
+    /// Whether short datagrams answer before they are out.
+    pub fn write_behind(&self) -> bool {
+        self.core().write_behind()
+    }
+
     /// Whether it may send to broadcast addresses (`SO_BROADCAST`).
     ///
     /// # Errors

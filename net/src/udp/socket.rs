@@ -185,7 +185,7 @@ impl UdpSocket {
     ///
     /// Outside a runtime.
     pub async fn send<B: IoBuf>(&self, buf: B) -> BufResult<usize, B> {
-        self.core.send(buf, None).await
+        self.core.send(buf, None::<SocketAddr>).await
     }
 
     /// Sends a buffer as one datagram to an address; of several, to the first one. As [`send`](Self::send) otherwise.
@@ -203,7 +203,7 @@ impl UdpSocket {
     /// Outside a runtime.
     pub async fn send_to<B: IoBuf>(&self, buf: B, address: impl ToSocketAddrs) -> BufResult<usize, B> {
         match resolve_first(&address).await {
-            Ok(address) => self.core.send(buf, Some(address.into())).await,
+            Ok(address) => self.core.send(buf, Some(address)).await,
             Err(error) => (Err(error), buf),
         }
     }

@@ -144,7 +144,7 @@ impl UnixDatagram {
     ///
     /// Outside a runtime.
     pub async fn send<B: IoBuf>(&self, buf: B) -> BufResult<usize, B> {
-        self.core.send(buf, None).await
+        self.core.send(buf, None::<RawAddress>).await
     }
 
     /// Sends a buffer as one datagram to the socket at a path. As [`send`](Self::send) otherwise.

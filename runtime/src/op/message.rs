@@ -103,10 +103,9 @@ impl Traffic {
         let told = RecvMsgOut::parse(&bytes, &header).ok()?;
         let flags = told.flags() as i32;
         // SAFETY: the caller says so.
-        let mut message = unsafe { self.message(told.name_data(), told.control_data(), flags) };
+        let beside = unsafe { self.beside(told.name_data(), told.control_data(), flags) };
         bytes.advance(HEADER_BYTES + self.name_bytes() + self.control_bytes());
-        message.put(bytes, flags);
-        Some(message)
+        Some(beside.with(bytes, flags))
     }
 
     /// What a receive has brought beside its bytes.
@@ -114,32 +113,38 @@ impl Traffic {
     /// # Safety
     ///
     /// As for [`read`](Self::read).
-    pub(crate) unsafe fn message(self, name: &[u8], control: &[u8], flags: i32) -> Message {
+    pub(crate) unsafe fn beside(self, name: &[u8], control: &[u8], flags: i32) -> Beside {
         let address = if self.name_bytes() == 0 { Address::Unknown } else { Address::parse(name) };
-        let takes_descriptors = self == Self::UnixStream;
-        let numbers =
-            controls(control).filter(|_| takes_descriptors).flat_map(|item| item.descriptors().collect::<Vec<_>>());
+        if self != Self::UnixStream {
+            let segment_bytes = controls(control).find_map(|item| item.segment_bytes());
+            return Beside { address, segment_bytes, descriptors: Vec::new(), lost_descriptors: false };
+        }
+        let numbers = controls(control).flat_map(|item| item.descriptors().collect::<Vec<_>>());
         // SAFETY: the kernel has just made these descriptors for us, and nobody else knows their numbers (I7).
         let own = |number| unsafe { OwnedFd::from_raw_fd(number) };
-        Message {
-            bytes: RecvBuf::from_vec(Vec::new()),
-            address,
-            segment_bytes: controls(control).find_map(|item| item.segment_bytes()),
-            descriptors: numbers.map(own).collect(),
-            lost_descriptors: takes_descriptors && flags & libc::MSG_CTRUNC != 0,
-        }
+        let descriptors = numbers.map(own).collect();
+        Beside { address, segment_bytes: None, descriptors, lost_descriptors: flags & libc::MSG_CTRUNC != 0 }
     }
 }
 
-impl Message {
-    /// The bytes, which the kernel may have cut.
-    pub(crate) fn put(&mut self, mut bytes: RecvBuf, flags: i32) {
+/// What came beside the bytes of a message.
+pub(crate) struct Beside {
+    address: Address,
+    segment_bytes: Option<u16>,
+    descriptors: Vec<OwnedFd>,
+    lost_descriptors: bool,
+}
+
+impl Beside {
+    /// The message with its bytes, which the kernel may have cut.
+    pub(crate) fn with(self, mut bytes: RecvBuf, flags: i32) -> Message {
         if flags & libc::MSG_TRUNC != 0 {
             bytes.set_truncated();
         }
+        let Self { address, segment_bytes, descriptors, lost_descriptors } = self;
         // Only what really is more than one is told to be.
-        self.segment_bytes = self.segment_bytes.filter(|size| (1..bytes.len()).contains(&usize::from(*size)));
-        self.bytes = bytes;
+        let segment_bytes = segment_bytes.filter(|size| (1..bytes.len()).contains(&usize::from(*size)));
+        Message { bytes, address, segment_bytes, descriptors, lost_descriptors }
     }
 }
 

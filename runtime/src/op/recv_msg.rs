@@ -49,9 +49,8 @@ impl RecvMsg {
         let name = &name[..name.len().min(self.header.msg_namelen as usize)];
         let control = &control[..control.len().min(self.header.msg_controllen)];
         // SAFETY: once for this completion.
-        let mut message = unsafe { self.traffic.message(name, control, self.header.msg_flags) };
-        message.put(RecvBuf::from_vec(buf), self.header.msg_flags);
-        self.sink.received(message);
+        let beside = unsafe { self.traffic.beside(name, control, self.header.msg_flags) };
+        self.sink.received(beside.with(RecvBuf::from_vec(buf), self.header.msg_flags));
     }
 }
 

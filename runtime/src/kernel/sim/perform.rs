@@ -30,7 +30,7 @@ impl State {
             Request::Connect { to } => self.connect(operation, to),
             Request::Send { from, to, flags, .. } => match file.and_then(|file| self.files.get(&file)).map(|f| &f.kind)
             {
-                Some(Kind::Udp(_)) => self.send_datagram(operation, &from, to),
+                Some(Kind::Udp(_)) => self.send_datagram(operation, &from, to, flags),
                 Some(Kind::Tcp(_)) => self.send(operation, &from, flags),
                 _ => Done(-libc::ENOTSOCK, 0),
             },

@@ -77,8 +77,17 @@ impl State {
         0
     }
 
-    pub(super) fn send_datagram(&mut self, operation: &Operation, from: &[Piece], to: Option<SocketAddr>) -> Verdict {
+    pub(super) fn send_datagram(
+        &mut self,
+        operation: &Operation,
+        from: &[Piece],
+        to: Option<SocketAddr>,
+        flags: i32,
+    ) -> Verdict {
         let Some(file) = operation.file else { return Done(-libc::EBADF, 0) };
+        if flags & libc::MSG_DONTWAIT != 0 && self.rng.once_in(8) {
+            return Done(-libc::EAGAIN, 0);
+        }
         let bytes = memory::gather(from, 0, memory::total(from));
         Done(self.send_bytes(file, &bytes, to).map_or_else(|errno| -errno, |count| count as i32), 0)
     }
