@@ -205,6 +205,7 @@ fn enter(scope: Option<Rc<Scope>>) -> Option<Rc<Scope>> {
 }
 
 /// The current scope.
+#[inline]
 fn current() -> Option<Rc<Scope>> {
     context::try_with(|core| {
         let scope = core.scope.take()?;
@@ -215,6 +216,7 @@ fn current() -> Option<Rc<Scope>> {
 }
 
 /// Whether, and by whom, the current scope was cancelled: then nothing (or nothing but writes) begins in it.
+#[inline]
 pub(crate) fn stop_now(is_write: bool) -> Option<Stop> {
     current()?.stop_of(is_write)
 }

@@ -162,13 +162,21 @@ impl SharedFd {
 
     /// Whether a call that is told not to wait may serve it, as far as we know. Not where it would wait all the same, for a
     /// disk without a cache.
+    #[inline]
     pub(crate) fn takes_attempts(&self) -> bool {
         let attempts = &self.descriptor().attempts;
-        if attempts.get() == Attempts::Untried {
-            let is_possible = is_direct(self.as_fd()).is_ok_and(|is_direct| !is_direct);
-            attempts.set(if is_possible { Attempts::Possible } else { Attempts::Vain });
+        match attempts.get() {
+            Attempts::Possible => true,
+            Attempts::Vain => false,
+            Attempts::Untried => self.learn_whether_it_waits(),
         }
-        attempts.get() == Attempts::Possible
+    }
+
+    #[cold]
+    fn learn_whether_it_waits(&self) -> bool {
+        let is_possible = is_direct(self.as_fd()).is_ok_and(|is_direct| !is_direct);
+        self.descriptor().attempts.set(if is_possible { Attempts::Possible } else { Attempts::Vain });
+        is_possible
     }
 
     /// Such a call has turned out not to be possible.

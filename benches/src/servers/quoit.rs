@@ -1,6 +1,7 @@
 //! quoit.
 
 use std::io;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
@@ -13,29 +14,32 @@ use crate::servers::{announce, blocks, http};
 
 /// A write answers when the bytes are out.
 pub(super) fn tcp() -> io::Result<()> {
-    echo(false)
+    quoit::block_on(echo(false))
 }
 
 /// Short writes answer at once, and the bytes leave with the next entry into the kernel.
 pub(super) fn tcp_behind() -> io::Result<()> {
-    echo(true)
+    quoit::block_on(echo(true))
 }
 
-fn echo(write_behind: bool) -> io::Result<()> {
-    quoit::block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        announce(listener.local_addr()?)?;
-        loop {
-            let (stream, _) = listener.accept().await?;
-            stream.set_write_behind(write_behind);
-            drop(quoit::spawn(async move {
-                while let Some(received) = stream.recv().await? {
-                    stream.write_all(received).await.0?;
-                }
-                io::Result::Ok(())
-            }));
-        }
-    })
+/// As the first, but the thread looks for something to do for a while before it sleeps.
+pub(super) fn tcp_spin() -> io::Result<()> {
+    Runtime::builder().spin(Duration::from_micros(50)).build()?.block_on(echo(false))
+}
+
+async fn echo(write_behind: bool) -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    announce(listener.local_addr()?)?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_write_behind(write_behind);
+        drop(quoit::spawn(async move {
+            while let Some(received) = stream.recv().await? {
+                stream.write_all(received).await.0?;
+            }
+            io::Result::Ok(())
+        }));
+    }
 }
 
 pub(super) fn udp() -> io::Result<()> {

@@ -20,40 +20,48 @@ use crate::kernel::{Kernel, Sqe};
 /// What an op that is about to begin may do by itself.
 #[derive(Debug)]
 pub(super) struct Attempts {
+    /// This kernel's operations may be performed by calls of our own.
+    are_possible: bool,
     /// How much more, until the next look at the kernel.
     left: Cell<u32>,
+    /// How many entries had been pushed when none was left to be submitted.
+    submitted: Cell<u64>,
     /// The answers that came by this way and wait to be taken. While there are any, their owner has others to submit first.
     /// It may forget them, so this is a hint.
     untaken: Cell<u32>,
 }
 
 impl Attempts {
-    pub(super) fn new() -> Self {
-        Self { left: Cell::new(MOST), untaken: Cell::new(0) }
+    pub(super) fn new(kernel: &Kernel) -> Self {
+        let (left, submitted, untaken) = (Cell::new(MOST), Cell::new(0), Cell::new(0));
+        Self { are_possible: kernel.attempts(), left, submitted, untaken }
     }
 
-    /// The kernel was looked at.
-    pub(super) fn refill(&self) {
+    /// The kernel was looked at, and all of so many entries have been submitted.
+    pub(super) fn refill(&self, submitted: u64) {
         self.left.set(MOST);
+        self.submitted.set(submitted);
         self.untaken.set(0);
     }
 }
 
 impl Driver {
     /// An op that begins now is alone, as far as the driver can tell, and has not yet had its share.
+    #[inline]
     pub(crate) fn may_attempt(&self) -> bool {
         let attempts = &self.attempts;
-        attempts.left.get() > 0 && attempts.untaken.get() == 0 && self.is_running() && self.overtakes_nothing()
+        let has_room = attempts.are_possible && attempts.left.get() > 0 && attempts.untaken.get() == 0;
+        has_room && self.overtakes_nothing() && !self.dispatching.get() && self.is_running() && !self.closed.get()
     }
 
-    /// Nothing is staged, nor about to be.
+    /// Nothing was pushed that has not been submitted.
+    #[inline]
     fn overtakes_nothing(&self) -> bool {
-        // Entries spill while the queue is full, so that none are where it is empty.
-        let is_empty = |kernel: &mut Kernel| kernel.attempts() && kernel.staged() == 0;
-        !self.dispatching.get() && !self.closed.get() && self.kernel.borrow_mut().as_mut().is_some_and(is_empty)
+        self.counters.sqes.get() == self.attempts.submitted.get()
     }
 
     /// Performs an entry at once, after [`may_attempt`](Self::may_attempt). Pushes nothing.
+    #[inline]
     pub(crate) fn attempt(&self, sqe: &Sqe) -> Attempt {
         // A buffer's own code may have pushed something meanwhile.
         if !self.overtakes_nothing() {
@@ -71,11 +79,13 @@ impl Driver {
     }
 
     /// An op has ended before it had a slot. Its answer waits to be taken.
+    #[inline]
     pub(crate) fn ended_at_once(&self) {
         self.attempts.untaken.set(self.attempts.untaken.get() + 1);
     }
 
     /// The answer of such an op has been taken, or dropped.
+    #[inline]
     pub(crate) fn taken(&self) {
         self.attempts.untaken.set(self.attempts.untaken.get().saturating_sub(1));
     }

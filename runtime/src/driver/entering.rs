@@ -37,7 +37,6 @@ impl Driver {
         let guard = AbortOnPanic::armed();
         let mut completions = self.completions.take();
         self.enter(wait, &mut completions);
-        self.attempts.refill();
         let silent = self.take_silent();
         self.counters.cqes.add(completions.len() as u64);
         let was_dispatching = self.dispatching.replace(true);
@@ -126,6 +125,9 @@ impl Driver {
             let overflowed = kernel.has_overflowed();
             if overflowed {
                 self.counters.overflows.add(1);
+            }
+            if !spilled && kernel.staged() == 0 {
+                self.attempts.refill(self.counters.sqes.get());
             }
             if !spilled && !overflowed {
                 break;

@@ -116,6 +116,7 @@ pub struct Driver {
 
 impl Driver {
     pub(crate) fn new(kernel: Kernel, pool_config: PoolConfig, close_deadline: Duration) -> Rc<Self> {
+        let attempts = Attempts::new(&kernel);
         Rc::new(Self {
             id: next_id(),
             kernel_kind: kernel.kind(),
@@ -123,7 +124,7 @@ impl Driver {
             slots: Slots::new(),
             spill: RefCell::new(VecDeque::new()),
             silent: Cell::new(Vec::new()),
-            attempts: Attempts::new(),
+            attempts,
             completions: Cell::new(Vec::new()),
             in_kernel: Cell::new(0),
             pools: Pools::new(pool_config),

@@ -264,6 +264,7 @@ impl Executor {
     }
 
     /// Something is ready to run.
+    #[inline]
     pub(crate) fn has_ready(&self) -> bool {
         self.root_woken.get()
             || !self.ready.borrow().is_empty()

@@ -29,6 +29,7 @@ pub(crate) enum Attempt {
 }
 
 /// Performs a read at a place, or a send, if that takes no waiting.
+#[inline]
 pub(super) fn perform(sqe: &RawSqe) -> Attempt {
     // What is linked, or picks a buffer, or has a registered descriptor, is the ring's.
     if sqe.flags != 0 {
@@ -43,6 +44,7 @@ pub(super) fn perform(sqe: &RawSqe) -> Attempt {
 }
 
 /// Reads what is asked for, or all that there is.
+#[inline]
 fn read(sqe: &RawSqe) -> Attempt {
     let asked = sqe.len as usize;
     let mut done = 0;
@@ -61,6 +63,7 @@ fn read(sqe: &RawSqe) -> Attempt {
 }
 
 /// `preadv2` of what lies in memory, see [preadv2(2)](https://man7.org/linux/man-pages/man2/preadv2.2.html).
+#[inline]
 fn read_some(sqe: &RawSqe, done: usize, bytes: usize) -> Answer {
     let start = calls::pointer::<u8>(sqe.addr).wrapping_add(done);
     let part = libc::iovec { iov_base: start.cast(), iov_len: bytes };

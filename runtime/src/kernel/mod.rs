@@ -58,6 +58,7 @@ impl Sqe {
 
     /// Performs the entry, which has not been pushed, at once. Only where [`Kernel::attempts`] says that this world is its
     /// kernel's.
+    #[inline]
     pub(crate) fn attempt(&self) -> Attempt {
         attempt::perform(&RawSqe::from(&self.0))
     }

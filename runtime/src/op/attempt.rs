@@ -41,6 +41,7 @@ pub(super) fn attempt<T: Op>(driver: &Driver, lane: Option<&Lane>, op: &mut T) -
 /// pushed. `None`: nothing has happened, push it.
 ///
 /// For reads at a place of a file, and for sends. To be called by [`Op::attempt`].
+#[inline]
 pub(super) fn perform(driver: &Driver, fd: Option<&SharedFd>, entry: &Sqe) -> Option<Completion> {
     let fd = fd.filter(|fd| fd.takes_attempts())?;
     match driver.attempt(entry) {

@@ -18,6 +18,7 @@ use crate::sys::sqe::RawSqe;
 /// A result, or an errno.
 pub(in crate::kernel) type Answer = Result<i32, i32>;
 
+#[inline]
 pub(in crate::kernel) fn answer(result: i32) -> Answer {
     if result < 0 { Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)) } else { Ok(result) }
 }
@@ -27,6 +28,7 @@ fn count(result: isize) -> Result<usize, i32> {
 }
 
 /// The memory that an entry names by its address.
+#[inline]
 pub(in crate::kernel) fn pointer<T>(address: u64) -> *mut T {
     ptr::with_exposed_provenance_mut(address as usize)
 }
