@@ -51,6 +51,15 @@ async fn a_client_survives_its_server() {
     client.join().await;
 }
 
+#[quoit::test(kernel = "sim", seeds = 3)]
+async fn an_operation_that_is_alone_is_performed_by_the_world_and_by_no_call_of_ours() {
+    let server = sim::host("server", serve);
+    ask("server:7").await.expect("a listener");
+    let metrics = quoit::metrics();
+    assert_eq!((metrics.attempts, metrics.vain_attempts), (0, 0));
+    server.crash();
+}
+
 #[quoit::test(kernel = "sim", seeds = 50)]
 async fn a_partition_delays_what_was_sent_and_loses_nothing() {
     let server = sim::host("server", serve);
