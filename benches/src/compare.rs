@@ -56,9 +56,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     }
     let minutes = run.begun.elapsed().as_secs_f64() / 60.0;
     let absent = if run.absent.is_empty() { "none".to_owned() } else { run.absent.join("; ") };
+    let guests: Vec<_> = correct.iter().filter_map(|server| server.program?.version()).collect();
+    let guests = if guests.is_empty() { String::new() } else { format!("\n- {}", guests.join(", ")) };
     let description = format!(
-        "{description}\n- counted: {counted}\n- not there: {absent}\n- it took {minutes:.0} minutes, of {} rounds",
-        options.rounds
+        "{description}{guests}\n- counted: {counted}\n- not there: {absent}\n- it took {minutes:.0} minutes, in {} rounds",
+        options.rounds,
     );
     let report = report::Report { options, description, figures: &run.figures, failures: &run.failures };
     println!("{}", report.markdown());

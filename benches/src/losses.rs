@@ -34,7 +34,7 @@ pub(crate) fn section(options: &Options, figures: &Figures) -> String {
     } else {
         format!(
             "Each figure by which `quoit` is more than {percent:.0} per cent worse than the best peer (the bare servers are no \
-             peers), and how many times as much it costs, or takes:\n\n\
+             peers; less than {NO_CALLS} system calls are none), and how many times as much it costs, or takes:\n\n\
              | mode | figure | best peer | worse by |\n|---|---|---|---|\n{rows}"
         )
     };
@@ -47,8 +47,12 @@ fn losses(mode: &Mode, own: &[&'static str], options: &Options, figures: &Figure
     let worse_by = |name, peer, figure: Figure| {
         let ratio = figures.ratio(mode.name, name, peer, figure)?;
         let ratio = if figure.is_better_if_larger() { 1.0 / ratio } else { ratio };
+        let is_told = figure != Figure::Calls || {
+            let median = |name| figures.summary(mode.name, name, figure).map_or(0.0, |summary| summary.median);
+            median(name) - median(peer) > NO_CALLS
+        };
         // What was too little to count says nothing.
-        (ratio.is_finite() && ratio > 0.0).then_some(ratio)
+        (is_told && ratio.is_finite() && ratio > 0.0).then_some(ratio)
     };
     let first = own[0];
     let loss = |figure| {
@@ -70,6 +74,9 @@ fn is_own(name: &str) -> bool {
 /// What is not called a loss.
 const BEARABLE: f64 = 1.05;
 
+/// A difference in system calls for each request that costs nothing, however large the ratio.
+const NO_CALLS: f64 = 0.05;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +90,8 @@ mod tests {
         // Nothing to say: as good, better, worse than a bare server only.
         add("udp", "quoit", Figure::CpuUs, 1.04);
         add("udp", "tokio", Figure::CpuUs, 1.0);
+        add("udp", "quoit", Figure::Calls, 0.05);
+        add("udp", "tokio", Figure::Calls, 0.01);
         add("udp", "quoit", Figure::Rate, 1.2);
         add("udp", "tokio", Figure::Rate, 1.0);
         add("echo-64", "bare-ring", Figure::CpuUs, 0.1);

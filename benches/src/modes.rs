@@ -43,32 +43,32 @@ pub(crate) enum Kind {
 }
 
 pub(crate) const MODES: [Mode; 12] = [
-    echo("echo-1", "echo of 106 bytes, 1 connection", 1, 15_000, 106, 1, true),
-    echo("echo-64", "echo of 106 bytes, 64 connections", 64, 1_500, 106, 1, true),
-    echo("echo-1000", "echo of 106 bytes, 1,000 connections", 1_000, 100, 106, 1, true),
-    echo("echo-64-4k", "echo of 4 KiB, 64 connections", 64, 800, 4 << 10, 1, false),
-    echo("echo-64-64k", "echo of 64 KiB, 64 connections", 64, 80, 64 << 10, 1, false),
-    echo("pipelined", "echo of 106 bytes, 64 connections, 8 messages under way on each", 64, 4_000, 106, 8, false),
+    echo("echo-1", "echo of 106 bytes, 1 connection", 1, 10_000, 106, 1, true),
+    echo("echo-64", "echo of 106 bytes, 64 connections", 64, 1_000, 106, 1, true),
+    echo("echo-1000", "echo of 106 bytes, 1,000 connections", 1_000, 70, 106, 1, true),
+    echo("echo-64-4k", "echo of 4 KiB, 64 connections", 64, 500, 4 << 10, 1, false),
+    echo("echo-64-64k", "echo of 64 KiB, 64 connections", 64, 40, 64 << 10, 1, false),
+    echo("pipelined", "echo of 106 bytes, 64 connections, 8 messages under way on each", 64, 2_500, 106, 8, false),
     plain(
         "short",
         "connections of one message of 106 bytes, 64 open at once",
-        Kind::Short { connections: 8_000, at_once: 64, bytes: 106 },
+        Kind::Short { connections: 6_000, at_once: 64, bytes: 106 },
     ),
     plain(
         "udp",
         "echo of datagrams of 106 bytes, 32 under way, one task",
-        Kind::Udp { datagrams: 60_000, under_way: 32, bytes: 106 },
+        Kind::Udp { datagrams: 40_000, under_way: 32, bytes: 106 },
     ),
-    plain("http", "GET by hyper, 64 connections that stay", Kind::Http { connections: 64, requests: 800 }),
+    plain("http", "GET by hyper, 64 connections that stay", Kind::Http { connections: 64, requests: 600 }),
     plain(
         "files-1",
         "reads of 4 KiB of a file in the page cache, one at a time",
-        Kind::Files { reads: 40_000, depth: 1 },
+        Kind::Files { reads: 30_000, depth: 1 },
     ),
     plain(
         "files-64",
         "reads of 4 KiB of a file in the page cache, 64 at a time",
-        Kind::Files { reads: 80_000, depth: 64 },
+        Kind::Files { reads: 40_000, depth: 64 },
     ),
     plain(
         "idle",

@@ -45,7 +45,7 @@ impl Report<'_> {
     }
 
     fn page(&self, with_charts: bool) -> String {
-        let mut page = format!("# Figures\n\n{}\n- rounds: {}\n", self.description, self.options.rounds);
+        let mut page = format!("# Figures\n\n{}\n", self.description);
         if self.options.divisor > 1 {
             page += "- **a quick run: it shows that everything works, not how fast**\n";
         }

@@ -30,7 +30,7 @@ pub(super) const PERF_CALLS: Stat = Stat {
     figure: Figure::Calls,
     arguments: &["stat", "-x,", "-e", "raw_syscalls:sys_enter", "-o"],
     parse: |report| report.lines().find(|line| line.contains("sys_enter"))?.split(',').next()?.parse().ok(),
-    divisor: 2,
+    divisor: 4,
 };
 
 /// System calls, where perf may not: exact as well, but it stops the server at each, so that more is ready at the next.
@@ -51,7 +51,7 @@ pub(super) const PERF_INSTRUCTIONS: Stat = Stat {
     figure: Figure::Instructions,
     arguments: &["stat", "-x,", "-e", "instructions:u", "-o"],
     parse: |report| report.lines().find(|line| line.contains("instructions"))?.split(',').next()?.parse().ok(),
-    divisor: 2,
+    divisor: 4,
 };
 
 impl Counter for Stat {

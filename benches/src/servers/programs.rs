@@ -93,6 +93,12 @@ impl Program {
         }
     }
 
+    /// The package it uses, with its version, where Debian's tools know it.
+    pub(crate) fn version(&self) -> Option<String> {
+        let output = Command::new("dpkg-query").args(["-W", "-f=${Package} ${Version}", self.package]).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Goes on as this program; only if that fails it comes back.
     pub(super) fn become_it(&self) -> io::Result<()> {
         let mut command = match self.language {
