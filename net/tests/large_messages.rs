@@ -3,11 +3,12 @@
 mod common;
 
 use std::collections::VecDeque;
+use std::io::Write as _;
 use std::net::Shutdown;
 use std::thread;
 
 use common::{Known, arena, arena_with, pair, poll_once, reset, run, run_for, soon, std_pair, until, write_all};
-use quoit_net::{TcpListener, TcpStream};
+use quoit_net::{TcpListener, TcpStream, UnixStream};
 use quoit_runtime::buf::RecvBuf;
 use quoit_runtime::task::yield_now;
 use quoit_runtime::{Builder, Runtime, spawn};
@@ -63,6 +64,33 @@ fn streams_of_large_messages_get_large_buffers_and_those_of_short_ones_do_not() 
             }
         });
         assert_eq!((runtime.metrics().buffers, runtime.metrics().no_buffers), (64 + 8, 0));
+    });
+}
+
+#[test]
+fn unix_streams_get_large_buffers_too() {
+    arena(|runtime| {
+        let (near, mut peer) = std::os::unix::net::UnixStream::pair().unwrap();
+        let stream = UnixStream::from_std(near).unwrap();
+        run(runtime, async {
+            let (mut sent, mut received) = (Known::default(), Known::default());
+            let mut largest = 0;
+            for _message in 0..200 {
+                peer.write_all(&sent.next(3 * COMMON)).unwrap();
+                while received.at() < sent.at() {
+                    let piece = soon("recv", stream.recv()).await.unwrap().unwrap();
+                    received.check(&piece);
+                    largest = largest.max(piece.len());
+                }
+                if largest > COMMON {
+                    break;
+                }
+            }
+            assert_eq!(largest, 3 * COMMON, "at last a message comes in one piece");
+            assert_eq!(runtime.metrics().buffers, 64 + 8);
+            drop(peer);
+            assert!(soon("recv", stream.recv()).await.unwrap().is_none());
+        });
     });
 }
 

@@ -32,7 +32,8 @@ impl Armed {
         if traffic.room_in(pool.buffer_bytes()) < LEAST_ROOM {
             return None;
         }
-        Some(Self::Messages(submit_to(driver, None, RecvMsgMulti::new(fd.clone(), traffic, sink))))
+        let receive = if is_large { RecvMsgMulti::in_large_buffers } else { RecvMsgMulti::new };
+        Some(Self::Messages(submit_to(driver, None, receive(fd.clone(), traffic, sink))))
     }
 
     /// Receives once, into memory of its own, with descriptors no more than is wanted.

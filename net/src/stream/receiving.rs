@@ -26,7 +26,7 @@ use std::task::{Context, Poll, ready};
 
 use quoit_runtime::buf::{Filler, IoBufMut, IoVectoredBufMut, RecvBuf, Scatter};
 use quoit_runtime::fd::SharedFd;
-use quoit_runtime::op::{GONE, MessageSink, Rearm, RecvEnd, RecvSink};
+use quoit_runtime::op::{GONE, MessageSink, Rearm, RecvEnd, RecvSink, Traffic};
 use quoit_runtime::task::poll_budget;
 
 use crate::stream::appetite::Appetite;
@@ -435,9 +435,14 @@ impl Receiving {
 
     /// So many bytes have come in one buffer: it may have been too small for what there was, or much too large.
     fn weigh(&self, fd: &SharedFd, bytes: usize) {
-        let Some(driver) = fd.bound_driver().filter(|_| self.rights.is_none()) else { return };
+        // Who gets no more than was asked for has told how much there is.
+        let Some(driver) = fd.bound_driver().filter(|_| !self.is_exact.get()) else { return };
         let Ok(common) = driver.pool() else { return };
-        let (before, after) = (self.appetite.get(), self.appetite.get().after(bytes, common.buffer_bytes() as usize));
+        let common_bytes = match &self.rights {
+            None => common.buffer_bytes() as usize,
+            Some(_) => Traffic::UnixStream.room_in(common.buffer_bytes()),
+        };
+        let (before, after) = (self.appetite.get(), self.appetite.get().after(bytes, common_bytes));
         if after.is_large() && !before.is_large() && driver.large_pool().is_none() {
             return;
         }
@@ -518,10 +523,9 @@ impl Receiving {
             RecvEnd::NoBuffers => {
                 let driver = owner.fd().driver();
                 driver.count_no_buffers();
-                let large = if self.appetite.get().is_large() { driver.large_pool() } else { None };
-                let pool = large.or_else(|| driver.pool().ok());
+                let pool = driver.pool_for(self.appetite.get().is_large());
                 // Many streams find it empty in one turn, and the first of them has made it grow for all.
-                pool.is_some_and(|pool| pool.reclaim() > 0 || pool.provided() > 0 || pool.grow())
+                pool.is_ok_and(|pool| pool.reclaim() > 0 || pool.provided() > 0 || pool.grow())
             }
             RecvEnd::EndOfStream | RecvEnd::Failed(_) | RecvEnd::Cancelled => false,
         }

@@ -70,6 +70,16 @@ impl Driver {
         self.pools.large.get_or_init(make).as_ref()
     }
 
+    /// The buffers for a receive that would have large ones, or common ones: large ones only where there are some.
+    ///
+    /// # Errors
+    ///
+    /// As [`pool`](Self::pool).
+    pub fn pool_for(&self, is_large: bool) -> io::Result<&BufferPool> {
+        let large = if is_large { self.large_pool() } else { None };
+        large.map_or_else(|| self.pool(), Ok)
+    }
+
     fn make_pool(&self, config: PoolConfig) -> io::Result<BufferPool> {
         let pool = BufferPool::new(config)?;
         let mut kernel = self.kernel.borrow_mut();

@@ -20,8 +20,10 @@ use crate::op::{Completion, Description, Driver, MessageSink, Op, Rearm, RecvEnd
 /// Ends by itself for many reasons, among them an empty datagram, which its sink learns; dropping its future cancels it.
 pub struct RecvMsgMulti {
     fd: SharedFd,
-    /// That of the driver whose kernel has the entry.
+    /// One of those of the driver whose kernel has the entry.
     pool: Option<BufferPool>,
+    /// Whether that is to be the one of large buffers.
+    is_large: bool,
     traffic: Traffic,
     /// Says how much room there is to be beside the bytes; read by the kernel when the entry is submitted.
     header: libc::msghdr,
@@ -31,7 +33,12 @@ pub struct RecvMsgMulti {
 impl RecvMsgMulti {
     /// Receives from a socket into buffers of its driver's pool, which must have [room](Traffic::room_in).
     pub fn new(fd: SharedFd, traffic: Traffic, sink: Rc<dyn MessageSink>) -> Self {
-        Self { fd, pool: None, traffic, header: traffic.header(), sink }
+        Self { fd, pool: None, is_large: false, traffic, header: traffic.header(), sink }
+    }
+
+    /// As [`new`](Self::new), but into [large buffers](Driver::large_pool), where the driver has them.
+    pub fn in_large_buffers(fd: SharedFd, traffic: Traffic, sink: Rc<dyn MessageSink>) -> Self {
+        Self { is_large: true, ..Self::new(fd, traffic, sink) }
     }
 
     fn entry(&self) -> Step {
@@ -51,7 +58,7 @@ unsafe impl Op for RecvMsgMulti {
     const STOPPABLE: bool = false;
 
     unsafe fn prepare(&mut self, driver: &Driver) -> Step {
-        match driver.pool() {
+        match driver.pool_for(self.is_large) {
             Ok(pool) => {
                 self.pool = Some(pool.clone());
                 self.entry()

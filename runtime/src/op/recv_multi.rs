@@ -109,8 +109,7 @@ unsafe impl Op for RecvMulti {
     const STOPPABLE: bool = false;
 
     unsafe fn prepare(&mut self, driver: &Driver) -> Step {
-        let large = if self.is_large { driver.large_pool() } else { None };
-        match large.map_or_else(|| driver.pool(), Ok) {
+        match driver.pool_for(self.is_large) {
             Ok(pool) => {
                 self.pool = Some(pool.clone());
                 self.entry()
