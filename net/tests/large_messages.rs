@@ -133,7 +133,7 @@ fn every_byte_of_messages_of_any_size_comes_back() {
     for configure in [defaults, few_large, tiny, larger_than_large] {
         arena_with(configure, |runtime| {
             let report = run_for(runtime, std::time::Duration::from_secs(60), echo_load());
-            assert_eq!((report.connections, report.messages), (30, 600));
+            assert_eq!((report.connections, report.messages), (20, 160));
             println!("{:?}", runtime.metrics());
         });
     }
@@ -142,10 +142,10 @@ fn every_byte_of_messages_of_any_size_comes_back() {
 async fn echo_load() -> quoit_testkit::EchoReport {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut load = EchoLoad::new(listener.local_addr().unwrap());
-    (load.connections, load.messages_per_connection, load.max_bytes) = (30, 20, 200_000);
+    (load.connections, load.messages_per_connection, load.max_bytes) = (20, 8, 200_000);
     let load = thread::spawn(move || load.run());
     let mut tasks = Vec::new();
-    for index in 0..30 {
+    for index in 0..20 {
         let (stream, _) = listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
         tasks.push(spawn(async move {
