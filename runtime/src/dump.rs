@@ -4,6 +4,7 @@
 //! slots of operations, the queues of sockets (which the operation that feeds them leads to), the wheel of timers, and
 //! tasks that are joined. So programs that do not dump pay for no more than a stamp at each poll.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::fd::RawFd;
@@ -212,7 +213,8 @@ impl Core {
         let root = waits.remove(&ROOT).unwrap_or_default();
         let mut tasks: Vec<_> =
             residents.into_iter().map(|resident| TaskDump::new(resident, now, &mut waits)).collect();
-        tasks.sort_by_key(|task| task.id);
+        // Ids ascend on a thread, but others may have spawned some.
+        tasks.sort_by_key(|task| (Reverse(task.age), task.id));
         Dump { tasks, root }
     }
 }

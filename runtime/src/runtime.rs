@@ -98,26 +98,32 @@ impl Runtime {
         let running = self.core.enter();
         let _scheduled = self.core.simulated.as_ref().map(Simulated::schedule);
         self.core.driver.watch_over_lanes();
-        let output = {
+        let mut output = None;
+        {
             let mut future = pin!(future);
             let waker = self.core.executor.root().waker();
             let mut cx = Context::from_waker(&waker);
             self.core.executor.wake(self.core.executor.root());
-            loop {
-                if self.core.executor.take_root_woken() {
-                    self.core.executor.budget.refill();
-                    if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-                        break output;
-                    }
+            // Whether it has ended.
+            let mut poll = || {
+                self.core.executor.budget.refill();
+                if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+                    output = Some(value);
                 }
-                self.core.turn();
+                output.is_some()
+            };
+            loop {
+                let has_ended = self.core.executor.take_root_woken() && poll();
+                if has_ended || self.core.turn(&mut poll) {
+                    break;
+                }
                 if let Some(simulated) = &self.core.simulated {
                     simulated.let_others_run(&self.core);
                 }
             }
-        };
+        }
         drop(running);
-        output
+        output.expect("it has ended")
     }
 
     /// Runs a future as a task, which goes on during the next [`block_on`](Self::block_on). See [`spawn`](crate::spawn).
@@ -251,17 +257,24 @@ impl Core {
         let mut running = self.enter_for_shutdown();
         // What was pushed last waits for the next turn.
         running.flushes = false;
-        self.turn();
+        self.turn(|| false);
     }
 
     /// Do what other threads ask, run ready tasks, fire due timers, enter the kernel, dispatch what it answers: each in
-    /// bounded measure.
-    fn turn(&self) {
+    /// bounded measure. The future of `block_on`, which `poll_root` polls, has its turn when no task is ready. Whether it has
+    /// ended: the rest of the turn is left out then.
+    fn turn(&self, mut poll_root: impl FnMut() -> bool) -> bool {
         // First, so that a task which was aborted from elsewhere is not polled once more.
         if self.executor.has_mail() {
             self.executor.open_mail();
         }
-        self.executor.run(self.poll_budget);
+        let mut polls_left = self.executor.run(self.poll_budget);
+        while polls_left > 0 && self.executor.take_root_woken() {
+            if poll_root() {
+                return true;
+            }
+            polls_left = self.executor.run(polls_left - 1);
+        }
         self.executor.publish();
         self.fire_timers();
         let wait = self.how_long();
@@ -286,6 +299,7 @@ impl Core {
             }
         }
         self.executor.wake_deferred();
+        false
     }
 
     fn enter_kernel(&self, wait: Wait) {

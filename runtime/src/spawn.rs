@@ -44,6 +44,7 @@ where
 
 impl Origin {
     /// A task without a name, of the code that calls.
+    #[inline]
     #[track_caller]
     pub(crate) fn here() -> Self {
         Self { id: Id::next(), name: None, location: Location::caller() }
@@ -58,9 +59,11 @@ where
     if executor.is_closed() {
         // The task ends before it begins.
         executor.refuse(future);
-        return JoinHandle::new(TaskCell::<F, _>::refused(origin, executor.root().bits(), Here::new()));
+        return JoinHandle::new(TaskCell::<F, _>::refused(origin, Here::new(), &executor.spares));
     }
-    JoinHandle::new(executor.spawn(|key| TaskCell::new(origin, key.bits(), future, Here::new())))
+    let task = TaskCell::make(origin, future, Here::new(), &executor.spares);
+    executor.spawn(task.task());
+    JoinHandle::new(task)
 }
 
 /// Runs a future on this thread's runtime as a task whose output goes to others.
@@ -75,12 +78,8 @@ where
             core.executor.refuse(future);
             return cell.end(Err(JoinError::cancelled(origin.id)));
         }
-        let outlet = Arc::clone(cell);
-        let mut place = 0;
-        core.executor.spawn(|key| {
-            place = key.bits();
-            TaskCell::new(origin, place, future, outlet)
-        });
-        cell.became_task(place);
+        let task = TaskCell::make(origin, future, Arc::clone(cell), &core.executor.spares);
+        core.executor.spawn(task.task());
+        cell.became_task(task.task().key().bits());
     });
 }

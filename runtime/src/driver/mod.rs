@@ -48,6 +48,7 @@ use crate::driver::lifecycle::{AfterCancel, AfterDrop, Decision, Notes, Stage};
 use crate::driver::pools::Pools;
 use crate::driver::quiet::Silent;
 use crate::driver::slots::{DetachedClose, Memory, OpKey, OpKind, Slot, Slots, WAKE};
+use crate::executor::waker::TaskKey;
 use crate::kernel::choice::KernelKind;
 use crate::kernel::{Cqe, Kernel, Sqe};
 use crate::metrics::DriverCounters;
@@ -380,8 +381,16 @@ pub(crate) fn gone() -> io::Error {
 pub const GONE: i32 = libc::ESHUTDOWN;
 
 /// Wakes a waker that may be anybody's code: a panic of it must not take the driver along.
+#[inline]
 pub(crate) fn wake(waker: Waker) {
-    shield(|| waker.wake());
+    match TaskKey::of_waker(&waker) {
+        // One of our own: it does not panic, and needs no drop.
+        Some(key) => {
+            std::mem::forget(waker);
+            key.wake();
+        }
+        None => shield(|| waker.wake()),
+    }
 }
 
 /// Runs code of users inside the driver. Its panic has been reported by the panic hook; it ends here.

@@ -64,9 +64,8 @@ pub(crate) struct Resident {
 impl Executor {
     /// All tasks that have not ended. No code of users' runs.
     pub(crate) fn census(&self) -> Vec<Resident> {
-        let deferred: Vec<_> = self.deferred.borrow().iter().filter_map(TaskKey::of_waker).collect();
         let table = self.table.borrow();
-        let mut residents = Vec::with_capacity(table.len);
+        let mut residents = Vec::with_capacity(table.len());
         for (position, entry) in table.entries.iter().enumerate() {
             let Some(task) = &entry.task else { continue };
             let origin = task.origin();
@@ -75,16 +74,16 @@ impl Executor {
                 id: origin.id,
                 name: origin.name.clone(),
                 location: origin.location,
-                spawned: self.readings.time_of(entry.spawned),
-                polled: (entry.polls > 0).then(|| self.readings.time_of(entry.polled)),
-                polls: entry.polls,
-                is_ready: entry.queued,
+                spawned: self.readings.time_of(task.spawned()),
+                polled: (task.polls() > 0).then(|| self.readings.time_of(task.polled())),
+                polls: task.polls(),
+                is_ready: entry.is_queued(),
                 is_running: self.running.get() == Some(origin.id),
                 joiner: task.joiner(),
             });
         }
         // Those that yielded are ready, if behind the next look at the kernel.
-        let yielded: BTreeSet<_> = deferred.iter().map(|key| key.index()).collect();
+        let yielded: BTreeSet<_> = table.yielded.iter().map(|key| key.index()).collect();
         for resident in &mut residents {
             resident.is_ready |= yielded.contains(&resident.index);
         }
@@ -95,7 +94,7 @@ impl Executor {
     pub(crate) fn is_resident(&self, key: TaskKey) -> bool {
         let is_live = || {
             let mut table = self.table.borrow_mut();
-            table.live(key.index()).is_some_and(|entry| key.is_of_generation(entry.generation))
+            table.live(key.index()).is_some_and(|entry| entry.task.as_ref().is_some_and(|task| task.key() == key))
         };
         key.runtime() == self.id && (key.index() == ROOT || is_live())
     }

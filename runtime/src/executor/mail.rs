@@ -6,7 +6,7 @@ use crate::executor::remote::{FIRST_TASK, MESSAGES, Message, ROOT};
 impl Executor {
     /// Whether other threads have asked for something that was not done yet.
     pub(crate) fn has_mail(&self) -> bool {
-        self.remote.is_pending() || !self.mail.borrow().is_empty()
+        self.remote.is_pending() || self.mail_count.get() > 0
     }
 
     /// Does what other threads have asked for, in bounded measure.
@@ -22,11 +22,14 @@ impl Executor {
         });
         if look {
             let messages = self.remote.take_messages();
-            self.mail.borrow_mut().extend(messages);
+            let mut mail = self.mail.borrow_mut();
+            mail.extend(messages);
+            self.mail_count.set(mail.len());
         }
         let mut begun = 0;
         for _ in 0..MOST_MESSAGES {
             let Some(message) = self.mail.borrow_mut().pop_front() else { break };
+            self.mail_count.set(self.mail_count.get() - 1);
             match message {
                 Message::Abort { index, id } => self.abort(index, id),
                 Message::Begin(work) => {

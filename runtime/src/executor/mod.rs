@@ -7,6 +7,7 @@ mod budget;
 pub(crate) mod census;
 mod mail;
 pub(crate) mod remote;
+mod table;
 pub(crate) mod waker;
 
 use std::cell::{Cell, RefCell};
@@ -17,15 +18,15 @@ use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use crate::driver::shield;
+use crate::driver::{shield, wake};
 use crate::executor::census::Readings;
 use crate::executor::remote::{FIRST_TASK, Message, ROOT, Remote};
-use crate::executor::waker::{MOST_INDEX, RuntimeId, TaskKey};
+use crate::executor::table::{Next, Table, Turn};
+use crate::executor::waker::{RuntimeId, TaskKey};
 use crate::kernel::sim::Seat;
 use crate::metrics::ExecutorCounters;
 use crate::sys;
-use crate::task::{Id, Task};
-use crate::timer::Instant;
+use crate::task::{Id, Spares, TaskRef};
 
 pub(crate) use crate::executor::budget::Budget;
 pub use crate::executor::budget::poll_budget;
@@ -33,15 +34,20 @@ pub use crate::executor::budget::poll_budget;
 pub(crate) struct Executor {
     id: RuntimeId,
     remote: &'static Remote,
+    /// Its borrows are as short as they can be: each of them does all that one step has to do.
     table: RefCell<Table>,
-    /// The tasks that are ready, in the order of their wakes. A task is in it at most once, so the table bounds it.
-    ready: RefCell<VecDeque<u32>>,
+    /// The greatest index for whose wakes the inbox has room.
+    room: Cell<u32>,
     /// What other threads have asked for and was not done yet, in order.
     mail: RefCell<VecDeque<Message>>,
+    /// How much that is.
+    mail_count: Cell<usize>,
     /// The number of tasks that other threads know.
     published: Cell<usize>,
-    /// The tasks that yielded: ready again after the next look at the kernel.
-    deferred: RefCell<Vec<Waker>>,
+    /// Who yielded and is no task of ours: woken after the next look at the kernel.
+    strangers: RefCell<Vec<Waker>>,
+    /// How many these are.
+    stranger_count: Cell<usize>,
     /// The future of `block_on` has been woken.
     root_woken: Cell<bool>,
     /// The task that is being polled.
@@ -49,6 +55,8 @@ pub(crate) struct Executor {
     phase: Cell<Phase>,
     /// How deep destructors of refused tasks are spawning the next one, which is refused, too.
     refusing: Cell<u32>,
+    /// Memory for tasks.
+    pub(crate) spares: Spares,
     /// What the task that runs may still do before it has to let others run.
     pub(crate) budget: Budget,
     /// Decides which of the ready tasks comes first, in a simulation.
@@ -68,33 +76,6 @@ enum Phase {
     Closed,
 }
 
-#[derive(Default)]
-struct Table {
-    entries: Vec<Entry>,
-    /// The head of the list of vacant entries.
-    vacant: Option<u32>,
-    /// How many entries hold a task.
-    len: usize,
-}
-
-struct Entry {
-    /// Counts the uses of the place.
-    generation: u32,
-    /// It is in the queue.
-    queued: bool,
-    /// Its task is to be ended instead of polled.
-    aborted: bool,
-    /// The next vacant entry, while this one is vacant.
-    next_vacant: Option<u32>,
-    /// What the clock last showed when its task was spawned.
-    spawned: Instant,
-    /// What the clock last showed when its task was last polled; without meaning while `polls` is 0.
-    polled: Instant,
-    /// How often its task was polled.
-    polls: u64,
-    task: Option<Rc<dyn Task>>,
-}
-
 impl Executor {
     /// # Errors
     ///
@@ -104,19 +85,21 @@ impl Executor {
         let (id, remote) = RuntimeId::take()
             .ok_or_else(|| io::Error::new(io::ErrorKind::ResourceBusy, "more than 4096 runtimes at the same time"))?;
         let descriptor = remote.open(doorbell);
-        remote.grow_to(FIRST_TASK);
         let executor = Self {
             id,
             remote,
-            table: RefCell::new(Table::default()),
-            ready: RefCell::new(VecDeque::new()),
+            table: RefCell::new(Table::new(id)),
+            room: Cell::new(remote.grow_to(FIRST_TASK)),
             mail: RefCell::new(VecDeque::new()),
+            mail_count: Cell::new(0),
             published: Cell::new(0),
-            deferred: RefCell::new(Vec::new()),
+            strangers: RefCell::new(Vec::new()),
+            stranger_count: Cell::new(0),
             root_woken: Cell::new(false),
             running: Cell::new(None),
             phase: Cell::new(Phase::Open),
             refusing: Cell::new(0),
+            spares: Spares::new(),
             budget: Budget::new(),
             chooser: None,
             counters: ExecutorCounters::default(),
@@ -135,7 +118,7 @@ impl Executor {
 
     /// How many tasks have not ended.
     pub(crate) fn tasks(&self) -> usize {
-        self.table.borrow().len
+        self.table.borrow().len()
     }
 
     /// The task that is being polled.
@@ -175,125 +158,113 @@ impl Executor {
         self.refusing.set(depth);
     }
 
-    /// Reserves a place, has a task made for it, and puts it into the queue.
+    /// Takes in a task, and puts it into the queue.
     ///
     /// # Panics
     ///
     /// With more than 268 million tasks.
-    pub(crate) fn spawn<T: Task + 'static>(&self, make: impl FnOnce(TaskKey) -> Rc<T>) -> Rc<T> {
-        let key = self.reserve();
-        let task = make(key);
-        let mut table = self.table.borrow_mut();
-        table.entries[(key.index() - FIRST_TASK) as usize].task = Some(task.clone());
-        drop(table);
-        self.ready.borrow_mut().push_back(key.index());
-        task
-    }
-
-    fn reserve(&self) -> TaskKey {
-        let mut table = self.table.borrow_mut();
-        let index = match table.vacant {
-            Some(index) => {
-                table.vacant = table.entry(index).next_vacant.take();
-                index
-            }
-            None => {
-                let index = FIRST_TASK + table.entries.len() as u32;
-                assert!(index <= MOST_INDEX, "more than {MOST_INDEX} tasks");
-                table.entries.push(Entry {
-                    generation: 0,
-                    queued: false,
-                    aborted: false,
-                    next_vacant: None,
-                    spawned: self.readings.last(),
-                    polled: self.readings.last(),
-                    polls: 0,
-                    task: None,
-                });
-                self.remote.grow_to(index);
-                index
-            }
-        };
-        table.len += 1;
-        let entry = table.entry(index);
-        entry.queued = true;
-        entry.aborted = false;
-        entry.spawned = self.readings.last();
-        entry.polls = 0;
-        TaskKey::new(self.id, entry.generation, index)
+    #[inline]
+    pub(crate) fn spawn(&self, task: &TaskRef) {
+        self.table.borrow_mut().insert(task, self.readings.last());
+        let index = task.key().index();
+        if index > self.room.get() {
+            self.room.set(self.remote.grow_to(index));
+        }
     }
 
     /// Owner's thread: puts a task into the queue, unless it is there.
+    #[inline]
     pub(crate) fn wake(&self, key: TaskKey) {
         if key.index() == ROOT {
             return self.root_woken.set(true);
         }
-        let mut table = self.table.borrow_mut();
-        let Some(entry) = table.live(key.index()).filter(|entry| key.is_of_generation(entry.generation)) else {
-            return;
-        };
-        if !std::mem::replace(&mut entry.queued, true) {
-            self.ready.borrow_mut().push_back(key.index());
-        }
+        self.table.borrow_mut().wake(key);
     }
 
     /// Whatever its generation: other threads leave no more than the place.
     fn wake_index(&self, index: u32) {
-        let key = self.table.borrow_mut().live(index).map(|entry| TaskKey::new(self.id, entry.generation, index));
-        if let Some(key) = key {
-            self.wake(key);
+        let mut table = self.table.borrow_mut();
+        if let Some(key) = table.live(index).and_then(|entry| entry.task.as_ref()).map(|task| task.key()) {
+            table.wake(key);
         }
     }
 
     /// Wakes somebody after the next look at the kernel.
+    #[inline]
     pub(crate) fn defer(&self, waker: &Waker) {
-        let waker = waker.clone();
-        self.deferred.borrow_mut().push(waker);
+        match TaskKey::of_waker(waker).filter(|key| key.runtime() == self.id) {
+            Some(key) => self.table.borrow_mut().yielded.push(key),
+            None => self.defer_stranger(waker.clone()),
+        }
+    }
+
+    #[cold]
+    fn defer_stranger(&self, waker: Waker) {
+        let mut strangers = self.strangers.borrow_mut();
+        strangers.push(waker);
+        self.stranger_count.set(strangers.len());
     }
 
     /// Wakes those that yielded.
+    #[inline]
     pub(crate) fn wake_deferred(&self) {
-        if self.deferred.borrow().is_empty() {
-            return;
+        let mut table = self.table.borrow_mut();
+        if !table.yielded.is_empty() && table.wake_yielded(self.root()) {
+            self.root_woken.set(true);
         }
-        let mut deferred = self.deferred.take();
-        deferred.drain(..).for_each(|waker| shield(|| waker.wake()));
-        // The list's capacity is kept; somebody's waker may have yielded meanwhile.
-        let late = self.deferred.replace(deferred);
-        self.deferred.borrow_mut().extend(late);
+        drop(table);
+        if self.stranger_count.get() > 0 {
+            self.wake_strangers();
+        }
+    }
+
+    #[cold]
+    fn wake_strangers(&self) {
+        // Somebody's waker may yield meanwhile.
+        self.stranger_count.set(0);
+        let strangers = self.strangers.take();
+        strangers.into_iter().for_each(wake);
     }
 
     /// Something is ready to run.
     #[inline]
     pub(crate) fn has_ready(&self) -> bool {
         self.root_woken.get()
-            || !self.ready.borrow().is_empty()
-            || !self.deferred.borrow().is_empty()
-            || !self.mail.borrow().is_empty()
+            || self.table.borrow().has_ready()
+            || self.stranger_count.get() > 0
+            || self.mail_count.get() > 0
     }
 
     /// How many tasks are in the queue.
     pub(crate) fn ready_count(&self) -> usize {
-        self.ready.borrow().len()
+        self.table.borrow().ready_count()
     }
 
-    /// Polls ready tasks, at most `most` of them. Those that become ready meanwhile come behind.
-    pub(crate) fn run(&self, most: usize) {
-        for _ in 0..most {
-            let Some(index) = self.next_ready() else { break };
-            self.run_one(index);
-        }
-    }
-
-    fn next_ready(&self) -> Option<u32> {
-        let mut ready = self.ready.borrow_mut();
-        match &self.chooser {
-            None => ready.pop_front(),
-            Some(_) if ready.is_empty() => None,
-            Some(seat) => {
-                let place = seat.world.choose(ready.len());
-                ready.remove(place)
+    /// Polls ready tasks, at most `most` of them. Those that become ready meanwhile come behind. How many more it may be.
+    #[inline]
+    pub(crate) fn run(&self, most: usize) -> usize {
+        for polled in 0..most {
+            let mut table = self.table.borrow_mut();
+            if self.chooser.is_some() {
+                self.choose(&mut table);
             }
+            let next = table.begin_turn();
+            drop(table);
+            match next {
+                Next::Turn(turn) => self.run_one(turn),
+                Next::Gone => {}
+                Next::Nobody => return most - polled,
+            }
+        }
+        0
+    }
+
+    /// A world decides which of the ready tasks comes first.
+    #[cold]
+    fn choose(&self, table: &mut Table) {
+        let ready = table.ready_count();
+        if let Some(seat) = self.chooser.as_ref().filter(|_| ready > 0) {
+            table.put_first(seat.world.choose(ready));
         }
     }
 
@@ -302,15 +273,11 @@ impl Executor {
         self.chooser = Some(seat);
     }
 
-    fn run_one(&self, index: u32) {
-        let mut table = self.table.borrow_mut();
-        let Some(entry) = table.live(index) else { return };
-        entry.queued = false;
-        entry.polls += 1;
-        entry.polled = self.readings.last();
-        let (generation, aborted, task) = (entry.generation, entry.aborted, entry.task.clone());
-        drop(table);
-        let Some(task) = task else { unreachable!("a live entry holds a task") };
+    #[inline]
+    fn run_one(&self, turn: Turn) {
+        let Turn { aborted, task } = turn;
+        let key = task.key();
+        task.polled_at(self.readings.last());
         self.counters.polls.add(1);
         let before = self.running.replace(Some(task.origin().id));
         let ended = if aborted {
@@ -318,43 +285,26 @@ impl Executor {
             true
         } else {
             self.budget.refill();
-            let waker = TaskKey::new(self.id, generation, index).waker();
-            task.poll(&mut Context::from_waker(&waker))
+            task.poll(&mut Context::from_waker(&key.waker()))
         };
         self.running.set(before);
         if ended {
-            self.remove(index);
+            self.remove(key.index());
         }
-        // A detached task's output dies here; its destructor is the user's.
-        shield(|| drop(task));
+        drop_task(task);
     }
 
     /// Frees the place of a task that has ended.
     fn remove(&self, index: u32) {
-        let mut table = self.table.borrow_mut();
-        let vacant = table.vacant;
-        let Some(entry) = table.live(index) else { return };
-        let task = entry.task.take();
-        entry.generation = entry.generation.wrapping_add(1);
-        entry.queued = false;
-        entry.next_vacant = vacant;
-        table.vacant = Some(index);
-        table.len -= 1;
-        drop(table);
-        shield(|| drop(task));
+        let task = self.table.borrow_mut().remove(index);
+        if let Some(task) = task {
+            drop_task(task);
+        }
     }
 
     /// Marks a task to be ended at its next turn, if it is still there.
     fn abort(&self, index: u32, id: Id) {
-        let mut table = self.table.borrow_mut();
-        let Some(entry) = table.live(index) else { return };
-        if entry.task.as_ref().is_none_or(|task| task.origin().id != id) {
-            return;
-        }
-        entry.aborted = true;
-        if !std::mem::replace(&mut entry.queued, true) {
-            self.ready.borrow_mut().push_back(index);
-        }
+        self.table.borrow_mut().abort(index, id);
     }
 
     /// Ends all tasks, also those that are spawned meanwhile, unless that has no end. How many.
@@ -363,6 +313,7 @@ impl Executor {
         // What has not begun never will. Destructors are the users', and run with nothing borrowed.
         let unread = self.remote.refuse_work();
         let unread: Vec<_> = self.mail.take().into_iter().chain(unread).collect();
+        self.mail_count.set(0);
         unread.into_iter().for_each(|message| shield(|| drop(message)));
         let most = self.tasks().saturating_add(MOST_LATE);
         let mut ended = 0;
@@ -385,22 +336,13 @@ impl Executor {
             ended += 1;
         }
         self.phase.set(Phase::Closed);
-        self.ready.borrow_mut().clear();
-        let deferred = self.deferred.take();
-        shield(|| drop(deferred));
+        let mut table = self.table.borrow_mut();
+        table.clear_queues();
+        drop(table);
+        self.stranger_count.set(0);
+        let strangers = self.strangers.take();
+        shield(|| drop(strangers));
         ended
-    }
-}
-
-impl Table {
-    fn entry(&mut self, index: u32) -> &mut Entry {
-        &mut self.entries[(index - FIRST_TASK) as usize]
-    }
-
-    /// The entry of a task that has not ended.
-    fn live(&mut self, index: u32) -> Option<&mut Entry> {
-        let position = index.checked_sub(FIRST_TASK)?;
-        self.entries.get_mut(position as usize).filter(|entry| entry.task.is_some())
     }
 }
 
@@ -415,6 +357,12 @@ impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Executor").field("tasks", &self.tasks()).finish_non_exhaustive()
     }
+}
+
+/// Lets go of a task. Where nobody else has it, its output dies here, whose destructor is the user's.
+#[inline]
+fn drop_task(task: TaskRef) {
+    if task.is_last() { shield(|| drop(task)) } else { drop(task) }
 }
 
 /// Tasks that are ended beyond those that were there when the end began.

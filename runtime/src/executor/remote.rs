@@ -122,12 +122,15 @@ impl Remote {
         lock(&self.tenant).number
     }
 
-    /// Owner: makes room for the wakes of tasks up to `index`, before a waker for that task exists.
-    pub(crate) fn grow_to(&self, index: u32) {
+    /// Owner: makes room for the wakes of tasks up to `index`, before a waker for that task exists. Up to which there is room
+    /// now.
+    pub(crate) fn grow_to(&self, index: u32) -> u32 {
         let (bucket, _) = place(index);
         for (number, bucket) in self.tasks.iter().enumerate().take(bucket + 1) {
             bucket.get_or_init(|| (0..1 << number).map(|_| Group::new()).collect());
         }
+        // A bucket and all those before it hold one group less than the next one.
+        ((2_u32 << bucket) - 1) * GROUP - 1
     }
 
     /// Anybody: wakes the task at `index`.

@@ -35,6 +35,9 @@ compile_error!("quoit needs a 64-bit target: a waker is a number of 64 bits");
 pub(crate) struct TaskKey(u64);
 
 impl TaskKey {
+    /// The key of no task.
+    pub(crate) const NOBODY: Self = Self(u64::MAX);
+
     pub(crate) fn new(runtime: RuntimeId, generation: u32, index: u32) -> Self {
         debug_assert!(index <= MOST_INDEX, "the table of tasks is bounded");
         let generation = u64::from(generation) & GENERATIONS;
@@ -49,31 +52,37 @@ impl TaskKey {
         self.0
     }
 
+    #[inline]
     pub(crate) fn runtime(self) -> RuntimeId {
         RuntimeId((self.0 >> 52) as u16)
     }
 
+    #[inline]
     pub(crate) fn index(self) -> u32 {
         (self.0 as u32) & MOST_INDEX
     }
 
-    /// Whether this is the key of that use of its place.
-    pub(crate) fn is_of_generation(self, generation: u32) -> bool {
-        self.0 >> 28 & GENERATIONS == u64::from(generation) & GENERATIONS
+    /// The use of its place.
+    #[inline]
+    pub(crate) fn generation(self) -> u32 {
+        (self.0 >> 28 & GENERATIONS) as u32
     }
 
     /// A waker for the task. It needs no drop, so none is paid for.
+    #[inline]
     pub(crate) fn waker(self) -> ManuallyDrop<Waker> {
         // SAFETY: the functions of the vtable uphold the contract of `RawWaker` for any number.
         ManuallyDrop::new(unsafe { Waker::from_raw(raw(self)) })
     }
 
     /// The task that a waker wakes, if it is one of ours: wakers of others may wake anything.
+    #[inline]
     pub(crate) fn of_waker(waker: &Waker) -> Option<Self> {
         ptr::eq(waker.vtable(), &VTABLE).then(|| key_of(waker.data()))
     }
 
     /// Wakes the task, from whatever thread.
+    #[inline]
     pub(crate) fn wake(self) {
         let entered = ENTERED.get();
         if entered.runtime == self.runtime() {
@@ -89,7 +98,7 @@ impl TaskKey {
 /// The greatest index of a task.
 pub(crate) const MOST_INDEX: u32 = (1 << 28) - 1;
 /// The bits of a generation.
-const GENERATIONS: u64 = (1 << 24) - 1;
+pub(crate) const GENERATIONS: u64 = (1 << 24) - 1;
 
 fn raw(key: TaskKey) -> RawWaker {
     RawWaker::new(ptr::without_provenance(key.0 as usize), &VTABLE)
@@ -190,8 +199,7 @@ mod tests {
     fn a_key_keeps_its_parts() {
         let key = TaskKey::new(RuntimeId(4095), 0xFFAB_CDEF, MOST_INDEX);
         assert_eq!((key.runtime(), key.index()), (RuntimeId(4095), MOST_INDEX));
-        assert!(key.is_of_generation(0xFFAB_CDEF));
-        assert!(!key.is_of_generation(0xFFAB_CDEE));
+        assert_eq!(key.generation(), 0x00AB_CDEF, "of 24 bits");
     }
 
     #[test]

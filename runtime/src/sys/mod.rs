@@ -10,6 +10,7 @@ pub(crate) mod message;
 pub(crate) mod option;
 pub(crate) mod placeholder;
 pub(crate) mod poll;
+pub(crate) mod prefetch;
 pub(crate) mod process;
 pub(crate) mod signal;
 pub(crate) mod sqe;

@@ -5,29 +5,12 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use crate::executor;
 use crate::task::remote_cell::AnyCell;
-use crate::task::{Id, Origin};
-
-/// What a join handle sees of a task.
-pub(crate) trait Joinable<T> {
-    /// Which task it is.
-    fn origin(&self) -> &Origin;
-
-    /// The executor's key of the task.
-    fn key(&self) -> u64;
-
-    fn has_ended(&self) -> bool;
-
-    fn take_output(&self) -> Option<Result<T, JoinError>>;
-
-    /// Whom to wake at the end, in the place of whoever waited before.
-    fn set_joiner(&self, waker: &Waker);
-}
+use crate::task::{Here, Id, Owner};
 
 /// Waits for a task of this thread. Made by [`spawn`](crate::spawn).
 ///
@@ -53,11 +36,12 @@ pub(crate) trait Joinable<T> {
 /// ```
 #[must_use = "dropping a JoinHandle detaches its task; say so with `drop`, or await it"]
 pub struct JoinHandle<T> {
-    task: Rc<dyn Joinable<T>>,
+    task: Owner<Here<T>>,
 }
 
 impl<T> JoinHandle<T> {
-    pub(crate) fn new(task: Rc<dyn Joinable<T>>) -> Self {
+    #[inline]
+    pub(crate) fn new(task: Owner<Here<T>>) -> Self {
         Self { task }
     }
 
@@ -75,12 +59,12 @@ impl<T> JoinHandle<T> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn abort(&self) {
-        executor::abort(self.task.key(), self.id());
+        executor::abort(self.key(), self.id());
     }
 
     /// Has the end of the task wake this waker; `false` where it has ended.
     pub(crate) fn wake_at_end(&self, waker: &Waker) -> bool {
-        let goes_on = !self.task.has_ended();
+        let goes_on = !self.task.task().has_ended();
         if goes_on {
             self.task.set_joiner(waker);
         }
@@ -89,12 +73,12 @@ impl<T> JoinHandle<T> {
 
     /// The executor's key of the task.
     pub(crate) fn key(&self) -> u64 {
-        self.task.key()
+        self.task.task().key().bits()
     }
 
     /// A handle that can only abort, from any thread.
     pub fn abort_handle(&self) -> AbortHandle {
-        AbortHandle { id: self.id(), target: AbortTarget::Here { key: self.task.key() } }
+        AbortHandle { id: self.id(), target: AbortTarget::Here { key: self.key() } }
     }
 
     /// Aborts the task and waits until its future is dropped. The output, if it had finished before.
@@ -127,35 +111,39 @@ impl<T> JoinHandle<T> {
 
     /// The task has ended: awaiting it will not wait.
     pub fn is_finished(&self) -> bool {
-        self.task.has_ended()
+        self.task.task().has_ended()
     }
 
     /// The task's id.
     pub fn id(&self) -> Id {
-        self.task.origin().id
+        self.task.task().origin().id
     }
 }
 
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(output) = self.task.take_output() {
-            return Poll::Ready(output);
-        }
-        assert!(!self.task.has_ended(), "`JoinHandle` polled after it had completed");
-        self.task.set_joiner(cx.waker());
-        Poll::Pending
+        self.task.poll_output(cx.waker()).map(|output| match output {
+            Some(output) => output,
+            None => polled_again(),
+        })
     }
+}
+
+#[cold]
+fn polled_again() -> ! {
+    panic!("`JoinHandle` polled after it had completed")
 }
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinHandle")
             .field("id", &self.id())
-            .field("name", &self.task.origin().name.as_deref().unwrap_or_default())
+            .field("name", &self.task.task().origin().name.as_deref().unwrap_or_default())
             .field("is_finished", &self.is_finished())
-            .field("spawned_at", &format_args!("{}", self.task.origin().location))
+            .field("spawned_at", &format_args!("{}", self.task.task().origin().location))
             .finish()
     }
 }
@@ -275,8 +263,9 @@ pub struct JoinError {
 
 enum Cause {
     Cancelled,
-    /// The payload; in a mutex only so that the error is `Sync`, as errors should be.
-    Panicked(Mutex<Box<dyn Any + Send>>),
+    /// The payload; in a mutex only so that the error is `Sync`, as errors should be, and in a box
+    /// of its own so that outputs are not longer for it.
+    Panicked(Box<Mutex<Box<dyn Any + Send>>>),
 }
 
 impl JoinError {
@@ -285,7 +274,7 @@ impl JoinError {
     }
 
     pub(crate) fn panic(id: Id, payload: Box<dyn Any + Send>) -> Self {
-        Self { id, cause: Cause::Panicked(Mutex::new(payload)) }
+        Self { id, cause: Cause::Panicked(Box::new(Mutex::new(payload))) }
     }
 
     /// The task was aborted, or its runtime was shut down.

@@ -4,6 +4,7 @@ mod builder;
 mod cell;
 mod join;
 mod local;
+mod memory;
 mod on_complete;
 mod park;
 mod remote_cell;
@@ -11,8 +12,10 @@ mod remote_join;
 mod set;
 mod with;
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -22,10 +25,10 @@ use crate::driver;
 
 pub use crate::executor::poll_budget;
 pub use crate::task::builder::Builder;
-pub(crate) use crate::task::cell::{Here, Origin, Task, TaskCell};
-pub(crate) use crate::task::join::Joinable;
+pub(crate) use crate::task::cell::{Header, Here, Origin, Owner, TaskCell, TaskRef};
 pub use crate::task::join::{AbortHandle, AbortOnDrop, JoinError, JoinHandle};
 pub use crate::task::local::{AccessError, LocalKey, Scope};
+pub(crate) use crate::task::memory::Spares;
 pub use crate::task::on_complete::on_complete;
 pub(crate) use crate::task::park::wait_until;
 pub(crate) use crate::task::remote_cell::{EndOnDrop, Queued, RemoteCell, Work};
@@ -46,14 +49,33 @@ pub use crate::task::with::{Outcome, with};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Id(u64);
+pub struct Id(NonZeroU64);
 
 impl Id {
+    /// Each thread has a block of them at a time, so that a task costs no atomic operation. Those of a thread ascend.
+    #[inline]
     pub(crate) fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        let next = NEXT.get();
+        let id = if next.is_multiple_of(BLOCK) { first_of_block() } else { next };
+        NEXT.set(id + 1);
+        Self(NonZeroU64::new(id).expect("ids begin with 1"))
     }
 }
+
+thread_local! {
+    /// The next id of this thread, or the end of its block.
+    static NEXT: Cell<u64> = const { Cell::new(0) };
+}
+
+#[cold]
+fn first_of_block() -> u64 {
+    static BLOCKS: AtomicU64 = AtomicU64::new(0);
+    // The very first would be 0, which is none.
+    (BLOCKS.fetch_add(1, Ordering::Relaxed) * BLOCK).max(1)
+}
+
+/// How many ids a thread takes at once.
+const BLOCK: u64 = 1 << 12;
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,8 +154,9 @@ pub async fn consume_budget() {
 /// });
 /// # Ok::<(), std::io::Error>(())
 /// ```
-pub async fn yield_now() {
-    YieldNow { yielded: false }.await;
+#[inline]
+pub fn yield_now() -> impl Future<Output = ()> {
+    YieldNow { yielded: false }
 }
 
 /// Wakes a waker that may be anybody's code: a panic of it ends here, so that those who come after it are woken, too.
@@ -141,6 +164,7 @@ pub fn wake(waker: Waker) {
     driver::wake(waker);
 }
 
+#[must_use = "it yields only when awaited"]
 struct YieldNow {
     /// It has been put behind the others.
     yielded: bool,
@@ -149,6 +173,7 @@ struct YieldNow {
 impl Future for YieldNow {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.yielded {
             return Poll::Ready(());
@@ -159,5 +184,28 @@ impl Future for YieldNow {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn ids_of_one_thread_ascend_and_no_two_are_equal() {
+        let most = 3 * BLOCK as usize;
+        let threads: Vec<_> =
+            (0..3).map(|_| thread::spawn(move || (0..most).map(|_| Id::next()).collect::<Vec<_>>())).collect();
+        let mut all: Vec<Id> = Vec::new();
+        for thread in threads {
+            let ids = thread.join().expect("no panic");
+            assert!(ids.is_sorted(), "they ascend");
+            all.extend(ids);
+        }
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 3 * most);
     }
 }

@@ -24,6 +24,8 @@
 use std::fmt;
 use std::num::NonZeroU64;
 
+use crate::sys::prefetch::prefetch;
+
 /// A set of deadlines, each with a payload that is given back when the deadline is reached or cancelled.
 ///
 /// The wheel never calls, wakes or drops a payload on its own account, except when it is itself dropped. Its memory is
@@ -240,6 +242,7 @@ impl<T> Wheel<T> {
             }
             *fires_left -= 1;
             debug_assert!(self.entries[index as usize].deadline <= self.elapsed, "an entry never fires early");
+            self.prefetch_next(index);
             self.unlink(index);
             fired.push(self.release(index));
         }
@@ -256,6 +259,7 @@ impl<T> Wheel<T> {
                 return false;
             }
             *moves_left -= 1;
+            self.prefetch_next(index);
             let below = place(self.elapsed, self.entries[index as usize].deadline);
             debug_assert!(below / SLOTS < list / SLOTS, "a cascade only moves entries down (W3)");
             // Taking the last one ends the draining.
@@ -263,6 +267,13 @@ impl<T> Wheel<T> {
             self.push_back(below, index);
         }
         true
+    }
+
+    /// The entries of a list are anywhere in the slab: the next one comes into the cache while this one is dealt with.
+    fn prefetch_next(&self, index: u32) {
+        if let Some(next) = self.entries.get(self.entries[index as usize].next as usize) {
+            prefetch::<1, _>(next);
+        }
     }
 
     /// The slot to look at next: the one that drains, or the earliest one that is occupied (W2).

@@ -128,3 +128,60 @@ fn a_task_that_woke_itself_before_it_ended_gives_the_next_task_of_its_place_no_e
     end_idle(runtime);
     alone.end();
 }
+
+#[test]
+fn the_future_of_block_on_that_is_always_ready_lets_tasks_run_and_the_kernel_answer() {
+    let alone = alone();
+    let runtime = runtime();
+    runtime.block_on(async {
+        let done = Rc::new(Cell::new(false));
+        let polls = Rc::new(Cell::new(0));
+        let nop = spawn({
+            let done = Rc::clone(&done);
+            async move {
+                op::submit(Nop::new()).await.expect("a nop");
+                done.set(true);
+            }
+        });
+        let busy = spawn({
+            let (done, polls) = (Rc::clone(&done), Rc::clone(&polls));
+            poll_fn(move |cx| {
+                polls.set(polls.get() + 1);
+                cx.waker().wake_by_ref();
+                if done.get() { Poll::Ready(()) } else { Poll::Pending }
+            })
+        });
+        // It wakes itself each time, and so does a task.
+        poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            if done.get() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        assert!(polls.get() > 0);
+        busy.await.expect("no panic");
+        nop.await.expect("no panic");
+    });
+    end_idle(runtime);
+    alone.end();
+}
+
+#[test]
+fn a_task_and_the_future_of_block_on_that_wake_each_other_take_turns() {
+    let alone = alone();
+    let runtime = runtime();
+    let order = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&order);
+    runtime.block_on(async move {
+        for number in 0..1000 {
+            let log_of_task = Rc::clone(&log);
+            let task = spawn(async move { log_of_task.borrow_mut().push((number, "task")) });
+            task.await.expect("no panic");
+            log.borrow_mut().push((number, "root"));
+        }
+    });
+    let expected: Vec<_> = (0..1000).flat_map(|number| [(number, "task"), (number, "root")]).collect();
+    assert_eq!(*order.borrow(), expected);
+    drop(order);
+    end_idle(runtime);
+    alone.end();
+}
