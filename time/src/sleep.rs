@@ -42,7 +42,8 @@ pub fn sleep(duration: Duration) -> Sleep {
 
 /// Waits until `deadline`.
 ///
-/// A deadline that has passed is reached at once, without yielding; [`Instant::NEVER`] is never reached.
+/// A deadline that has passed is reached at once, without yielding; [`Instant::NEVER`] is never reached. (Who has kept the
+/// thread busy for more than 100 ms, without a look at the clock, may find a deadline of that time reached one turn later.)
 ///
 /// # Cancel safety
 ///

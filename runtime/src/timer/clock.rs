@@ -10,6 +10,8 @@ use crate::timer::Instant;
 /// The clock of one runtime.
 pub(crate) struct Clock {
     reading: Cell<Reading>,
+    /// What it showed when somebody last looked.
+    seen: Cell<Instant>,
 }
 
 #[derive(Clone, Copy)]
@@ -24,15 +26,26 @@ enum Reading {
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self { reading: Cell::new(Reading::Machine) }
+        Self { reading: Cell::new(Reading::Machine), seen: Cell::new(Instant::from_nanos(0)) }
     }
 
+    #[inline]
     pub(crate) fn now(&self) -> Instant {
-        match self.reading.get() {
+        let now = match self.reading.get() {
             Reading::Machine => Instant::of_machine(),
             Reading::Shifted(by) => clamped(i128::from(Instant::of_machine().nanos()) + by),
             Reading::Standing(instant) => instant,
-        }
+        };
+        self.seen.set(now);
+        now
+    }
+
+    /// Whether the deadline has passed. One that was far away when somebody last looked at the machine's clock is taken to be
+    /// still to come, so that a timer that has just been made needs no look of its own.
+    #[inline]
+    pub(crate) fn shows(&self, deadline: Instant) -> bool {
+        let is_far = deadline.nanos().saturating_sub(self.seen.get().nanos()) > FAR;
+        !(is_far && matches!(self.reading.get(), Reading::Machine)) && self.now() >= deadline
     }
 
     pub(crate) fn stands(&self) -> bool {
@@ -61,6 +74,10 @@ fn clamped(nanos: i128) -> Instant {
     Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX).min(u64::MAX - 1))
 }
 
+/// Nanoseconds for which no thread is to go on without a look at its clock. If one does, a timer whose deadline has passed
+/// meanwhile fires a turn later.
+const FAR: u64 = 100_000_000;
+
 /// The present time: of the current runtime, or of the machine where there is none.
 pub(super) fn now() -> Instant {
     context::try_with(|core| core.timers.clock().now()).unwrap_or_else(Instant::of_machine)
@@ -73,6 +90,26 @@ mod tests {
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn only_a_deadline_that_was_far_away_at_the_last_look_is_taken_to_be_still_to_come() {
+        use crate::timer::made_up;
+        let start = 1_u64 << 40;
+        made_up::set(Some(start));
+        let clock = Clock::new();
+        let (near, far) = (clock.now() + Duration::from_nanos(FAR), clock.now() + Duration::from_nanos(FAR + 1));
+        assert!(!clock.shows(near) && !clock.shows(far));
+        // The thread was busy for an hour.
+        made_up::set(Some(start + 3600 * 1_000_000_000));
+        assert!(!clock.shows(far), "no look at the clock");
+        assert!(clock.shows(near), "a look");
+        assert!(clock.shows(far), "as of that look");
+        // A clock that stands costs nothing to look at.
+        clock.stop();
+        clock.move_to(clock.now() + HOUR);
+        assert!(clock.shows(clock.now()) && !clock.shows(clock.now() + Duration::from_nanos(1)));
+        made_up::set(None);
+    }
 
     #[test]
     fn a_clock_that_stands_shows_what_it_was_moved_to_and_runs_on_from_there() {

@@ -161,6 +161,12 @@ impl Timers {
         false
     }
 
+    /// Whether the deadline has passed, see [`Clock::shows`]; by the machine's clock where the runtime is gone.
+    #[inline]
+    fn shows(&self, deadline: Instant) -> bool {
+        if self.closed.get() { Instant::now() >= deadline } else { self.clock.shows(deadline) }
+    }
+
     fn insert(&self, deadline: Instant, waker: Waker) -> TimerKey {
         let tick = tick_of(deadline, self.tick_bits.get());
         self.wheel.borrow_mut().insert(tick, Waiting { waker, deadline })
@@ -262,7 +268,7 @@ impl Timer {
         }
         match self.state {
             State::Idle if self.deadline.is_never() => Poll::Pending,
-            State::Idle if self.is_due() => self.elapsed(),
+            State::Idle if self.timers.shows(self.deadline) => self.elapsed(),
             _ => self.poll_fired(cx),
         }
     }
