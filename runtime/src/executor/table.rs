@@ -113,8 +113,9 @@ impl Table {
     pub(super) fn wake(&mut self, key: TaskKey) {
         let position = key.index().wrapping_sub(FIRST_TASK);
         if let Some(entry) = self.entries.get_mut(position as usize)
-            // The generation changes when its task ends: where it is found unqueued, there is the task.
             && entry.marks & !ABORTED == key.generation()
+            // Generations come round: an old key may find its own again where there is no task, in the list of vacant entries.
+            && entry.task.is_some()
         {
             entry.marks |= QUEUED;
             self.push(key.index());

@@ -120,3 +120,29 @@ fn whoever_is_put_first_runs_first_and_the_others_keep_their_order() {
         }
     }
 }
+
+#[test]
+fn a_wake_from_sixteen_million_tasks_ago_does_not_put_a_vacant_place_into_the_queue() {
+    let mut model = Model::new();
+    for _ in 0..3 {
+        model.spawn();
+    }
+    let key = model.tasks[1].task().key();
+    while !model.tasks.is_empty() {
+        model.run();
+        model.remove(0);
+    }
+    // As if its place had been used so often since that the generations have come round.
+    model.table.live(key.index()).map_or((), |_| unreachable!("its task has ended"));
+    model.table.entries[(key.index() - FIRST_TASK) as usize].marks = key.generation();
+    model.table.wake(key);
+    assert!(!model.table.has_ready());
+    // All three places serve once, and no place twice.
+    for _ in 0..3 {
+        model.spawn();
+    }
+    let mut places: Vec<_> = model.tasks.iter().map(|task| task.task().key().index()).collect();
+    places.sort_unstable();
+    places.dedup();
+    assert_eq!((places.len(), model.table.entries.len()), (3, 3));
+}
