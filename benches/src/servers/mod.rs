@@ -48,7 +48,7 @@ pub(crate) enum Service {
 }
 
 /// All of them. The others are divided by the first that has a mode, and by tokio.
-pub(crate) const SERVERS: [Server; 16] = [
+pub(crate) const SERVERS: [Server; 15] = [
     own("bare-ring", &[(Service::Tcp, bare_ring::tcp)]),
     own("bare-epoll", &[(Service::Tcp, bare_epoll::tcp)]),
     own("bare-calls", &[(Service::Udp, bare_calls::udp), (Service::Files, bare_calls::files)]),
