@@ -208,7 +208,7 @@ bodies!(
     ::quoit::time::sleep,
     ::quoit::sync::local::mpsc::unbounded_channel(),
     ::quoit::sync::local::oneshot::channel(),
-    |requests: &::quoit::sync::local::mpsc::UnboundedSender<_>, request| requests.send(request).ok().expect("a server"),
+    |requests: &::quoit::sync::local::mpsc::UnboundedSender<_>, request| requests.send(request).expect("a server"),
     ::quoit::sync::local::mpsc::UnboundedReceiver::recv
 );
 
@@ -221,7 +221,7 @@ bodies!(
     tokio::time::sleep,
     tokio::sync::mpsc::unbounded_channel(),
     tokio::sync::oneshot::channel(),
-    |requests: &tokio::sync::mpsc::UnboundedSender<_>, request| requests.send(request).ok().expect("a server"),
+    |requests: &tokio::sync::mpsc::UnboundedSender<_>, request| requests.send(request).expect("a server"),
     tokio::sync::mpsc::UnboundedReceiver::recv
 );
 
@@ -229,12 +229,12 @@ bodies!(
     compio_,
     |body| compio::runtime::Runtime::new().expect("a ring").block_on(body),
     compio::runtime::spawn,
-    |joined: Result<_, _>| joined.ok().expect("no panic"),
+    |joined: Result<_, _>| joined.expect("no panic"),
     Yield::default(),
     compio::time::sleep,
     local_sync::mpsc::unbounded::channel(),
     local_sync::oneshot::channel(),
-    |requests: &local_sync::mpsc::unbounded::Tx<_>, request| requests.send(request).ok().expect("a server"),
+    |requests: &local_sync::mpsc::unbounded::Tx<_>, request| requests.send(request).expect("a server"),
     local_sync::mpsc::unbounded::Rx::recv
 );
 
@@ -250,7 +250,7 @@ bodies!(
     monoio::time::sleep,
     local_sync::mpsc::unbounded::channel(),
     local_sync::oneshot::channel(),
-    |requests: &local_sync::mpsc::unbounded::Tx<_>, request| requests.send(request).ok().expect("a server"),
+    |requests: &local_sync::mpsc::unbounded::Tx<_>, request| requests.send(request).expect("a server"),
     local_sync::mpsc::unbounded::Rx::recv
 );
 
@@ -263,6 +263,6 @@ bodies!(
     glommio::timer::sleep,
     local_sync::mpsc::unbounded::channel(),
     local_sync::oneshot::channel(),
-    |requests: &local_sync::mpsc::unbounded::Tx<_>, request| requests.send(request).ok().expect("a server"),
+    |requests: &local_sync::mpsc::unbounded::Tx<_>, request| requests.send(request).expect("a server"),
     local_sync::mpsc::unbounded::Rx::recv
 );
