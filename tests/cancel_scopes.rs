@@ -309,7 +309,9 @@ fn a_loop_that_always_finds_something_is_stopped() {
                 }
             }
         };
-        let (count, error) = all.cancel_after(Duration::from_millis(20)).await;
+        // The peer's thread may take its time to begin.
+        stream.readable().await.unwrap();
+        let (count, error) = all.cancel_after(Duration::from_millis(100)).await;
         assert!(count > 0 && error.kind() == ErrorKind::TimedOut);
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         stream.close().await.unwrap();
