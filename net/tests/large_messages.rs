@@ -156,6 +156,8 @@ async fn echo_load() -> quoit_testkit::EchoReport {
     for task in tasks {
         task.await.unwrap();
     }
+    // Not by blocking: the last of the streams is closed by the end of this turn.
+    until("the load has ended", || load.is_finished()).await;
     load.join().unwrap().expect("every byte comes back")
 }
 
