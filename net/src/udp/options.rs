@@ -13,7 +13,8 @@ impl UdpSocket {
     ///
     /// For a server that answers many datagrams in one turn. What a task has sent is held back as long as it, or another task of
     /// this thread, computes without awaiting anything. An error is told once, by the next send, whose own datagram is then not
-    /// sent. Everything leaves in the order in which it was sent, whatever its length; dropping or closing the socket lets it out.
+    /// sent. Datagrams leave in the order in which they were sent, but for one that finds no room: it is sent again behind those of its
+    /// turn. Dropping or closing the socket lets all of them out.
     ///
     /// # Examples
     ///
