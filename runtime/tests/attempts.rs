@@ -274,7 +274,7 @@ fn errors_are_those_of_the_ring() {
 }
 
 #[test]
-fn an_answer_that_nobody_takes_is_dropped_with_its_buffer_and_holds_up_nobody() {
+fn an_answer_that_is_dropped_or_forgotten_holds_up_nobody() {
     let alone = alone();
     let Some(scratch) = Scratch::new("drop", 128) else { return alone.end() };
     let live = LiveBuffers::new();
