@@ -1,6 +1,6 @@
 //! What is counted rather than timed: system calls and instructions, by tools that run the server.
 //!
-//! Each counts a load and twice that load: the difference has neither the start of the server nor its end nor the opening of
+//! Each counts two loads of different size: the difference has neither the start of the server nor its end nor the opening of
 //! connections in it.
 
 mod callgrind;
