@@ -51,7 +51,7 @@ impl Driver {
     pub(crate) fn may_attempt(&self) -> bool {
         let attempts = &self.attempts;
         let has_room = attempts.are_possible && attempts.left.get() > 0 && attempts.untaken.get() == 0;
-        has_room && self.overtakes_nothing() && !self.dispatching.get() && self.is_running() && !self.closed.get()
+        has_room && self.overtakes_nothing() && !self.dispatching.get() && self.is_at_work()
     }
 
     /// Nothing was pushed that has not been submitted.

@@ -162,6 +162,12 @@ impl Driver {
         self.close_deadline
     }
 
+    /// Turns are running, and the end has not begun: what is pushed now is carried through.
+    #[inline]
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.is_running() && !self.is_closed()
+    }
+
     /// The runtime that this driver belongs to is inside `block_on`.
     pub fn is_running(&self) -> bool {
         self.running.get()

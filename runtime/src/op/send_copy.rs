@@ -29,7 +29,7 @@ pub fn send_now(fd: &SharedFd, lane: &Lane, message: &[u8]) -> Option<io::Result
         return None;
     }
     let driver = fd.driver();
-    if !driver.is_running() || driver.is_closed() || !driver.tells_by_silence() {
+    if !driver.is_at_work() || !driver.tells_by_silence() {
         return None;
     }
     if let Some(error) = fd.send_error() {

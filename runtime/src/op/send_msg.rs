@@ -34,7 +34,7 @@ pub fn send_datagram_now(
     address: Option<&RawAddress>,
 ) -> Option<io::Result<usize>> {
     let driver = fd.driver();
-    if !lane.is_idle() || !driver.is_running() || driver.is_closed() || stop_now(true).is_some() {
+    if !lane.is_idle() || !driver.is_at_work() || stop_now(true).is_some() {
         return None;
     }
     match send_datagram(fd.as_fd(), bytes, address.map(RawAddress::as_socket2)) {

@@ -62,7 +62,7 @@ impl Behind {
     ) -> Option<io::Result<usize>> {
         let driver = fd.driver();
         let has_room = self.under_way.get() < MOST_UNDER_WAY && bytes.len() <= MOST_COPIED && lane.is_idle();
-        let may_send = driver.is_running() && !driver.is_closed() && driver.tells_by_silence();
+        let may_send = driver.is_at_work() && driver.tells_by_silence();
         if !has_room || !may_send || stop_now(true).is_some() {
             return None;
         }
