@@ -15,22 +15,22 @@
 //!                      │                   suit better)
 //! ```
 
+mod arrived;
 mod descriptors;
+mod reading;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
-use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
 
-use quoit_runtime::buf::{Filler, IoBufMut, IoVectoredBufMut, RecvBuf, Scatter};
+use quoit_runtime::buf::RecvBuf;
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{GONE, MessageSink, Rearm, RecvEnd, RecvSink, Traffic};
-use quoit_runtime::task::poll_budget;
 
 use crate::stream::appetite::Appetite;
 use crate::stream::armed::Armed;
+use crate::stream::receiving::arrived::Assembled;
 use crate::stream::rights::Rights;
 use crate::waiters::{Place, Waiters};
 
@@ -73,47 +73,6 @@ enum End {
     Failed(i32),
 }
 
-#[derive(Debug, Default)]
-struct Assembled {
-    bytes: Vec<u8>,
-    /// How many of them have been taken.
-    taken: usize,
-}
-
-impl Assembled {
-    fn rest(&self) -> &[u8] {
-        &self.bytes[self.taken..]
-    }
-
-    fn take(&mut self, count: usize) {
-        self.taken += count;
-        if self.taken == self.bytes.len() {
-            *self = Self::default();
-        }
-    }
-}
-
-/// What had arrived, while a reader looks at it.
-struct Arrived<'a> {
-    of: &'a Receiving,
-    assembled: Assembled,
-    queue: VecDeque<RecvBuf>,
-}
-
-impl Arrived<'_> {
-    fn there_are(&self) -> bool {
-        !self.assembled.rest().is_empty() || !self.queue.is_empty()
-    }
-}
-
-impl Drop for Arrived<'_> {
-    fn drop(&mut self) {
-        self.of.assembled.replace(std::mem::take(&mut self.assembled));
-        let late = self.of.queue.replace(std::mem::take(&mut self.queue));
-        self.of.queue.borrow_mut().extend(late);
-    }
-}
-
 /// A stream, as its receiving side needs it.
 pub(crate) trait Receiver: RecvSink + MessageSink {
     fn fd(&self) -> &SharedFd;
@@ -134,117 +93,6 @@ impl Receiving {
         self.waiters.place()
     }
 
-    /// The next bytes, as they came; `None` at the end.
-    pub(crate) fn poll_recv<R: Receiver>(
-        owner: &Rc<R>,
-        cx: &mut Context<'_>,
-        place: &Place<'_>,
-    ) -> Poll<io::Result<Option<RecvBuf>>> {
-        let this = owner.receiving();
-        ready!(poll_budget(cx));
-        if let Some(bytes) = this.pop() {
-            this.advance(bytes.len());
-            this.close_taken();
-            this.make_room(owner);
-            return Poll::Ready(Ok(Some(bytes)));
-        }
-        Self::poll_end(owner, cx, place, usize::MAX).map_ok(|()| None)
-    }
-
-    /// Copies into a buffer what is there, at least one byte; 0 at the end.
-    pub(crate) fn poll_read<R: Receiver, B: IoBufMut>(
-        owner: &Rc<R>,
-        cx: &mut Context<'_>,
-        place: &Place<'_>,
-        buf: &mut B,
-    ) -> Poll<io::Result<usize>> {
-        ready!(poll_budget(cx));
-        let mut filler = Filler::new(buf);
-        if owner.receiving().consume(|bytes| filler.fill(buf, bytes)) {
-            owner.receiving().make_room(owner);
-            return Poll::Ready(Ok(filler.filled()));
-        }
-        Self::poll_end(owner, cx, place, filler.spare(buf)).map_ok(|()| 0)
-    }
-
-    /// As [`poll_read`](Self::poll_read), into several buffers.
-    pub(crate) fn poll_read_vectored<R: Receiver, V: IoVectoredBufMut>(
-        owner: &Rc<R>,
-        cx: &mut Context<'_>,
-        place: &Place<'_>,
-        bufs: &mut V,
-    ) -> Poll<io::Result<usize>> {
-        ready!(poll_budget(cx));
-        let mut scatter = Scatter::new();
-        if owner.receiving().consume(|bytes| scatter.fill(bufs, bytes)) {
-            owner.receiving().make_room(owner);
-            return Poll::Ready(Ok(scatter.filled()));
-        }
-        Self::poll_end(owner, cx, place, scatter.spare(bufs)).map_ok(|()| 0)
-    }
-
-    /// Fills a buffer to its capacity, or nothing of it.
-    pub(crate) fn poll_read_exact<R: Receiver, B: IoBufMut>(
-        owner: &Rc<R>,
-        cx: &mut Context<'_>,
-        place: &Place<'_>,
-        buf: &mut B,
-    ) -> Poll<io::Result<usize>> {
-        let this = owner.receiving();
-        ready!(poll_budget(cx));
-        let mut filler = Filler::new(buf);
-        let wanted = filler.spare(buf);
-        if this.available() < wanted {
-            match Self::poll_end(owner, cx, place, wanted - this.available()) {
-                // The bytes that are there stay there, for whoever wants fewer.
-                Poll::Ready(Ok(())) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {}
-            }
-            // They must not hold the ring's buffers meanwhile, nor stop the receive.
-            if !this.has_room() {
-                this.assemble(wanted);
-                this.make_room(owner);
-            }
-            return Poll::Pending;
-        }
-        this.consume(|bytes| filler.fill(buf, bytes));
-        this.make_room(owner);
-        Poll::Ready(Ok(filler.filled()))
-    }
-
-    /// As [`poll_read`](Self::poll_read), but the bytes stay where they are.
-    pub(crate) fn poll_peek<R: Receiver, B: IoBufMut>(
-        owner: &Rc<R>,
-        cx: &mut Context<'_>,
-        place: &Place<'_>,
-        buf: &mut B,
-    ) -> Poll<io::Result<usize>> {
-        ready!(poll_budget(cx));
-        let mut filler = Filler::new(buf);
-        // Taken out while the user's buffer is filled, as in `consume`.
-        let arrived = owner.receiving().take_arrived();
-        let there_were = arrived.there_are();
-        filler.fill(buf, arrived.assembled.rest());
-        for bytes in &arrived.queue {
-            if filler.spare(buf) == 0 {
-                break;
-            }
-            filler.fill(buf, bytes);
-        }
-        drop(arrived);
-        if there_were {
-            return Poll::Ready(Ok(filler.filled()));
-        }
-        Self::poll_end(owner, cx, place, filler.spare(buf)).map_ok(|()| 0)
-    }
-
-    /// Waits until there is something to be read: bytes, an end, or an error.
-    pub(crate) fn poll_readable<R: Receiver>(owner: &Rc<R>, cx: &mut Context<'_>, place: &Place<'_>) -> Poll<()> {
-        ready!(poll_budget(cx));
-        if owner.receiving().has_bytes() { Poll::Ready(()) } else { Self::poll_end(owner, cx, place, 1).map(drop) }
-    }
-
     /// Ends the receive that is in flight, as far as it takes no waiting. Whether nothing is left of it, neither an
     /// operation nor bytes that nobody has read. It is armed again by whoever reads next.
     pub(crate) fn quiesce(&self, fd: &SharedFd) -> bool {
@@ -263,118 +111,12 @@ impl Receiving {
         matches!(self.end.get(), End::Failed(_))
     }
 
-    /// Copies into a buffer what is there, if anything is.
-    pub(crate) fn take_some<R: Receiver, B: IoBufMut>(owner: &Rc<R>, buf: &mut B) -> usize {
-        let mut filler = Filler::new(buf);
-        owner.receiving().consume(|bytes| filler.fill(buf, bytes));
-        owner.receiving().make_room(owner);
-        filler.filled()
-    }
-
     /// The last handle of the stream is gone: what is in flight is cancelled, what has arrived is dropped.
     pub(crate) fn close(&self) {
         self.is_closed.set(true);
         let (armed, queue) = (self.armed.take(), self.queue.take());
         drop((armed, queue));
         self.rights.iter().for_each(Rights::close);
-    }
-
-    /// What comes after the bytes; waits for it, and for more bytes, of which the reader wants so many.
-    fn poll_end<R: Receiver>(
-        owner: &Rc<R>,
-        cx: &mut Context<'_>,
-        place: &Place<'_>,
-        wanted: usize,
-    ) -> Poll<io::Result<()>> {
-        let this = owner.receiving();
-        if this.end.get() == End::Open {
-            owner.fd().driver().assert_running("recv");
-            place.wait(cx);
-            Self::arm(owner, wanted);
-        }
-        match this.end.get() {
-            End::Open => Poll::Pending,
-            End::Stream => Poll::Ready(Ok(())),
-            End::Failed(errno) => Poll::Ready(Err(io::Error::from_raw_os_error(errno))),
-        }
-    }
-
-    /// Takes the first bytes.
-    fn pop(&self) -> Option<RecvBuf> {
-        let assembled = self.assembled.take();
-        if !assembled.bytes.is_empty() {
-            let mut bytes = RecvBuf::from_vec(assembled.bytes);
-            bytes.advance(assembled.taken);
-            return Some(bytes);
-        }
-        self.queue.borrow_mut().pop_front()
-    }
-
-    /// Hands out bytes in order until `take` takes fewer than it was given, without the descriptors that came with them.
-    /// Whether there were any.
-    fn consume(&self, take: impl FnMut(&[u8]) -> usize) -> bool {
-        let there_were = self.hand_out(take);
-        self.close_taken();
-        there_were
-    }
-
-    /// As [`consume`](Self::consume), but descriptors stay.
-    fn hand_out(&self, mut take: impl FnMut(&[u8]) -> usize) -> bool {
-        // Taken out while the user's buffer is filled, whose code is the user's; put back also if that panics.
-        let mut arrived = self.take_arrived();
-        let there_were = arrived.there_are();
-        let Arrived { assembled, queue, .. } = &mut arrived;
-        let taken = take(assembled.rest());
-        assembled.take(taken);
-        self.advance(taken);
-        if !assembled.rest().is_empty() {
-            return there_were;
-        }
-        while let Some(front) = queue.front_mut() {
-            let taken = take(front);
-            self.advance(taken);
-            if taken < front.len() {
-                front.advance(taken);
-                break;
-            }
-            queue.pop_front();
-        }
-        there_were
-    }
-
-    fn take_arrived(&self) -> Arrived<'_> {
-        Arrived { of: self, assembled: self.assembled.take(), queue: self.queue.take() }
-    }
-
-    fn has_bytes(&self) -> bool {
-        !self.assembled.borrow().rest().is_empty() || !self.queue.borrow().is_empty()
-    }
-
-    /// How many bytes are there.
-    fn available(&self) -> usize {
-        let queued = self.queue.borrow().iter().map(|bytes| bytes.len()).sum::<usize>();
-        self.assembled.borrow().rest().len() + queued
-    }
-
-    /// Moves the queued bytes into memory of our own, which gives their buffers back to the ring.
-    fn assemble(&self, wanted: usize) {
-        let mut assembled = self.assembled.borrow_mut();
-        let room = wanted.saturating_sub(assembled.rest().len());
-        assembled.bytes.reserve(room);
-        for bytes in self.queue.borrow_mut().drain(..) {
-            assembled.bytes.extend_from_slice(&bytes);
-        }
-    }
-
-    /// Whether so many buffers, or so many bytes, wait in the queue.
-    fn exceeds(&self, buffers: usize, bytes: usize) -> bool {
-        let queue = self.queue.borrow();
-        queue.len() >= buffers || queue.iter().map(|bytes| bytes.len()).sum::<usize>() >= bytes
-    }
-
-    /// A receive that was stopped may go on: the queue is half empty.
-    fn has_room(&self) -> bool {
-        !self.exceeds(MOST_QUEUED / 2 + 1, MOST_BYTES_QUEUED / 2 + 1)
     }
 
     /// Readers have taken something: a receive that was stopped for their slowness goes on.
