@@ -2,12 +2,9 @@
 
 mod common;
 
-use std::cell::Cell;
 use std::io;
 use std::net::UdpSocket as StdSocket;
 use std::pin::pin;
-use std::rc::Rc;
-use std::task::Poll;
 
 use common::udp::{any_recv, socket_and_peer, test};
 use common::{arena, poll_once, run, soon};
@@ -250,52 +247,6 @@ fn sends_of_several_tasks_go_out_in_their_order_and_a_dropped_one_before_its_tur
             let count = peer.recv(&mut buf).unwrap();
             assert_eq!(&buf[..count], text.as_bytes());
         }
-    });
-}
-
-#[test]
-fn a_datagram_that_finds_room_is_out_when_its_send_answers_and_takes_no_turn() {
-    arena(|runtime| {
-        run(runtime, async {
-            let (socket, peer) = socket_and_peer().await;
-            let to = peer.local_addr().unwrap();
-            let before = runtime.metrics();
-            for text in ["one", "two"] {
-                let sent = poll_once(pin!(socket.send_to(text, to))).await;
-                assert!(matches!(sent, Poll::Ready((Ok(3), buf)) if buf == text));
-                // It is there though nothing has run since.
-                let mut buf = [0; 10];
-                assert_eq!(peer.recv(&mut buf).unwrap(), 3);
-                assert_eq!(&buf[..3], text.as_bytes());
-            }
-            let after = runtime.metrics();
-            assert_eq!((after.sqes, after.enters, after.operations), (before.sqes, before.enters, before.operations));
-        });
-    });
-}
-
-#[test]
-fn a_task_that_sends_for_ever_lets_others_run() {
-    test(async || {
-        let (socket, peer) = socket_and_peer().await;
-        let to = peer.local_addr().unwrap();
-        let sent = Rc::new(Cell::new(0_u64));
-        let sending = {
-            let sent = Rc::clone(&sent);
-            quoit_runtime::spawn(async move {
-                loop {
-                    socket.send_to("again", to).await.0.unwrap();
-                    sent.set(sent.get() + 1);
-                }
-            })
-        };
-        for _turn in 0..3 {
-            let before = sent.get();
-            yield_now().await;
-            assert!(sent.get() - before <= 1_000, "{} at once", sent.get() - before);
-        }
-        assert!(sent.get() > 0);
-        assert!(sending.cancel().await.is_none());
     });
 }
 

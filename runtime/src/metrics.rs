@@ -57,7 +57,7 @@ pub struct Metrics {
     pub sqes: u64,
     /// Completions taken from the kernel.
     pub cqes: u64,
-    /// Operations that were alone, and that a plain system call performed at once instead of an entry.
+    /// Operations that a plain system call performed at once instead of an entry: those that were alone, and datagrams.
     pub attempts: u64,
     /// Such calls that were in vain: the operation would have had to wait, and went to the kernel as an entry.
     pub vain_attempts: u64,

@@ -5,7 +5,6 @@ mod methods;
 mod receiving;
 
 use std::cell::Cell;
-use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
@@ -149,8 +148,6 @@ impl Datagrams {
 
     /// Sends a datagram behind those that are being sent.
     pub(crate) async fn send<B: IoBuf>(&self, buf: B, address: Option<impl Into<RawAddress>>) -> BufResult<usize, B> {
-        // One that finds room at once answers at once: others must have their turn nevertheless.
-        poll_fn(poll_budget).await;
         // As the kernel reads it, it is long: made only now, and in its place.
         let address = address.map(Into::into);
         if let Some(result) = self.send_now(buf.as_bytes(), address.as_ref()) {

@@ -10,6 +10,8 @@
 //! if no other task is ready. And only for so long: a task that always finds its answer at once never lets the others run,
 //! nor the kernel tell what has happened. So between two looks at the kernel there is a bound; the op that meets it takes
 //! the ring.
+//!
+//! Datagrams are sent by calls also where they are not alone, see `op/send_msg.rs`; they share the bound.
 
 use std::cell::Cell;
 
@@ -22,6 +24,8 @@ use crate::kernel::{Kernel, Sqe};
 pub(super) struct Attempts {
     /// This kernel's operations may be performed by calls of our own.
     are_possible: bool,
+    /// Calls that take the place of an operation are welcome.
+    are_welcome: bool,
     /// How much more, until the next look at the kernel.
     left: Cell<u32>,
     /// How many entries had been pushed when none was left to be submitted.
@@ -34,7 +38,7 @@ pub(super) struct Attempts {
 impl Attempts {
     pub(super) fn new(kernel: &Kernel) -> Self {
         let (left, submitted, untaken) = (Cell::new(MOST), Cell::new(0), Cell::new(0));
-        Self { are_possible: kernel.attempts(), left, submitted, untaken }
+        Self { are_possible: kernel.attempts(), are_welcome: kernel.calls(), left, submitted, untaken }
     }
 
     /// The kernel was looked at, and all of so many entries have been submitted.
@@ -68,14 +72,25 @@ impl Driver {
             return Attempt::NotNow;
         }
         let attempt = sqe.attempt();
-        let (counter, bytes) = match attempt {
-            Attempt::Performed(result) => (&self.counters.attempts, result.max(0) as u32),
-            Attempt::NotNow | Attempt::Vain => (&self.counters.vain_attempts, 0),
-        };
-        counter.add(1);
-        let attempts = &self.attempts;
-        attempts.left.set(attempts.left.get().saturating_sub(1 + bytes / BYTES_PER_UNIT));
+        match attempt {
+            Attempt::Performed(result) => self.called(Some(result.max(0) as u32)),
+            Attempt::NotNow | Attempt::Vain => self.called(None),
+        }
         attempt
+    }
+
+    /// A call may be made now that takes the place of an operation, whoever else has something to submit.
+    pub(crate) fn may_call(&self) -> bool {
+        self.attempts.are_welcome && self.attempts.left.get() > 0 && self.is_at_work()
+    }
+
+    /// Such a call has moved so many bytes, or failed with none; `None` where it was in vain.
+    #[inline]
+    pub(crate) fn called(&self, bytes: Option<u32>) {
+        let counter = if bytes.is_some() { &self.counters.attempts } else { &self.counters.vain_attempts };
+        counter.add(1);
+        let (attempts, units) = (&self.attempts, 1 + bytes.unwrap_or(0) / BYTES_PER_UNIT);
+        attempts.left.set(attempts.left.get().saturating_sub(units));
     }
 
     /// An op has ended before it had a slot. Its answer waits to be taken.

@@ -25,8 +25,8 @@ use crate::sys::address::RawAddress;
 use crate::sys::message::empty_header;
 
 /// Sends a datagram at once, if nothing that was sent before it is under way and there is room. `None` where that is not so, or
-/// the runtime is not running, or a cancel scope forbids it: then nothing has happened, and [`SendMsg`] tells what there is to
-/// tell.
+/// the runtime is not running, or a cancel scope forbids it, or so much was done by such calls that the kernel is to be looked at
+/// first: then nothing has happened, and [`SendMsg`] tells what there is to tell.
 pub fn send_datagram_now(
     fd: &SharedFd,
     lane: &Lane,
@@ -34,12 +34,18 @@ pub fn send_datagram_now(
     address: Option<&RawAddress>,
 ) -> Option<io::Result<usize>> {
     let driver = fd.driver();
-    if !lane.is_idle() || !driver.is_at_work() || stop_now(true).is_some() {
+    if !lane.is_idle() || !driver.may_call() || stop_now(true).is_some() {
         return None;
     }
     match send_datagram(fd.as_fd(), bytes, address.map(RawAddress::as_socket2)) {
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => None,
-        answer => Some(answer),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {
+            driver.called(None);
+            None
+        }
+        answer => {
+            driver.called(Some(answer.as_ref().map_or(0, |count| *count as u32)));
+            Some(answer)
+        }
     }
 }
 
