@@ -1,4 +1,4 @@
-//! What every guard does: it stands for its value.
+//! What every lock does beside locking, and what every guard does: it stands for its value.
 
 /// A guard reads and prints as its value. The guard keeps the right to it in its field `lock`.
 macro_rules! reads {
@@ -46,4 +46,32 @@ macro_rules! writes {
     };
 }
 
-pub(crate) use {reads, writes};
+/// A lock is made of its value, and shows it if nobody is in the way, which it asks by this method.
+macro_rules! holds {
+    ($lock:ident, $look:ident) => {
+        impl<T: Default> Default for $lock<T> {
+            fn default() -> Self {
+                Self::new(T::default())
+            }
+        }
+
+        impl<T> From<T> for $lock<T> {
+            fn from(value: T) -> Self {
+                Self::new(value)
+            }
+        }
+
+        impl<T: ?Sized + std::fmt::Debug> std::fmt::Debug for $lock<T> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let mut fields = f.debug_struct(stringify!($lock));
+                match self.$look() {
+                    Ok(guard) => fields.field("data", &&*guard),
+                    Err(_) => fields.field("data", &format_args!("<locked>")),
+                };
+                fields.finish()
+            }
+        }
+    };
+}
+
+pub(crate) use {holds, reads, writes};

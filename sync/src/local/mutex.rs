@@ -1,11 +1,10 @@
 //! One at a time, also across an await: [`Mutex`].
 
-use std::fmt;
 use std::rc::Rc;
 
 use crate::cell::{Exclusive, Guarded, OneAtATime};
 use crate::flavor::OneThread;
-use crate::guards::writes;
+use crate::guards::{holds, writes};
 use crate::mutex::TryLockError;
 
 /// Lends a value to one at a time. The guard may be held across an await.
@@ -150,28 +149,7 @@ impl<T: ?Sized> Mutex<T> {
     }
 }
 
-impl<T: Default> Default for Mutex<T> {
-    fn default() -> Self {
-        Self::new(T::default())
-    }
-}
-
-impl<T> From<T> for Mutex<T> {
-    fn from(value: T) -> Self {
-        Self::new(value)
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = f.debug_struct("Mutex");
-        match self.try_lock() {
-            Ok(guard) => fields.field("data", &&*guard),
-            Err(_) => fields.field("data", &format_args!("<locked>")),
-        };
-        fields.finish()
-    }
-}
+holds!(Mutex, try_lock);
 
 /// A locked [`Mutex`] that is borrowed. Dropping it unlocks.
 #[must_use = "dropped, it unlocks at once"]

@@ -1,11 +1,10 @@
 //! Many readers or one writer, also across an await: [`RwLock`].
 
-use std::fmt;
 use std::rc::Rc;
 
 use crate::cell::{Exclusive, Guarded, ManyReaders, Shared};
 use crate::flavor::OneThread;
-use crate::guards::{reads, writes};
+use crate::guards::{holds, reads, writes};
 use crate::mutex::TryLockError;
 use crate::rwlock::MAX_READERS;
 
@@ -187,28 +186,7 @@ impl<T: ?Sized> RwLock<T> {
     }
 }
 
-impl<T: Default> Default for RwLock<T> {
-    fn default() -> Self {
-        Self::new(T::default())
-    }
-}
-
-impl<T> From<T> for RwLock<T> {
-    fn from(value: T) -> Self {
-        Self::new(value)
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = f.debug_struct("RwLock");
-        match self.try_read() {
-            Ok(guard) => fields.field("data", &&*guard),
-            Err(_) => fields.field("data", &format_args!("<locked>")),
-        };
-        fields.finish()
-    }
-}
+holds!(RwLock, try_read);
 
 /// An [`RwLock`] locked to read. Dropping it unlocks.
 #[must_use = "dropped, it unlocks at once"]

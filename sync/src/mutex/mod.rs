@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::block::block_on;
 use crate::cell::{Exclusive, Guarded, OneAtATime};
+use crate::guards::holds;
 
 pub use self::guard::{MappedMutexGuard, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard};
 
@@ -213,28 +214,7 @@ impl<T: ?Sized> Mutex<T> {
     }
 }
 
-impl<T: Default> Default for Mutex<T> {
-    fn default() -> Self {
-        Self::new(T::default())
-    }
-}
-
-impl<T> From<T> for Mutex<T> {
-    fn from(value: T) -> Self {
-        Self::new(value)
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = f.debug_struct("Mutex");
-        match self.try_lock() {
-            Ok(guard) => fields.field("data", &&*guard),
-            Err(_) => fields.field("data", &format_args!("<locked>")),
-        };
-        fields.finish()
-    }
-}
+holds!(Mutex, try_lock);
 
 /// The lock is held or waited for by somebody else.
 #[derive(Debug)]

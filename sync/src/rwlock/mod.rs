@@ -1,10 +1,10 @@
 //! Many readers or one writer, also across an await: [`RwLock`].
 
-use std::fmt;
 use std::sync::Arc;
 
 use crate::block::block_on;
 use crate::cell::{Exclusive, Guarded, ManyReaders, Shared};
+use crate::guards::holds;
 use crate::mutex::TryLockError;
 
 pub use self::guard::{
@@ -341,28 +341,7 @@ impl<T: ?Sized> RwLock<T> {
     }
 }
 
-impl<T: Default> Default for RwLock<T> {
-    fn default() -> Self {
-        Self::new(T::default())
-    }
-}
-
-impl<T> From<T> for RwLock<T> {
-    fn from(value: T) -> Self {
-        Self::new(value)
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = f.debug_struct("RwLock");
-        match self.try_read() {
-            Ok(guard) => fields.field("data", &&*guard),
-            Err(_) => fields.field("data", &format_args!("<locked>")),
-        };
-        fields.finish()
-    }
-}
+holds!(RwLock, try_read);
 
 /// As many readers as tokio has.
 pub(crate) const MAX_READERS: u32 = u32::MAX >> 3;
