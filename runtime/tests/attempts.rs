@@ -61,11 +61,26 @@ fn content(offset: usize, bytes: usize) -> Vec<u8> {
     (offset..offset + bytes).map(|place| (place % 251) as u8).collect()
 }
 
-fn on(kernel: KernelKind) -> Runtime {
+/// Runs a test on a runtime that has nothing else to do, and is left with nothing.
+fn on(kernel: KernelKind, test: impl AsyncFnOnce()) {
+    let alone = alone();
     let runtime = Runtime::builder().kernel(kernel).build().expect("this machine has io_uring");
     // What a runtime asks of its kernel first has been asked.
     runtime.block_on(task::yield_now());
-    runtime
+    runtime.block_on(test());
+    end_idle(runtime);
+    alone.end();
+}
+
+fn on_the_ring(test: impl AsyncFnOnce()) {
+    on(KernelKind::IoUring, test);
+}
+
+/// Also on the emulated one.
+fn on_both(test: impl AsyncFn(KernelKind)) {
+    for kernel in [KernelKind::IoUring, KernelKind::Epoll] {
+        on(kernel, async || test(kernel).await);
+    }
 }
 
 /// Entries, calls that did instead, and calls in vain.
@@ -82,29 +97,21 @@ async fn read(file: &SharedFd, offset: usize, bytes: usize) -> Vec<u8> {
 
 #[test]
 fn a_read_of_what_lies_in_memory_needs_no_entry() {
-    let alone = alone();
-    let Some(scratch) = Scratch::new("memory", 8192) else { return alone.end() };
-    for kernel in [KernelKind::IoUring, KernelKind::Epoll] {
-        let runtime = on(kernel);
-        runtime.block_on(async {
-            let file = scratch.open();
-            let (sqes, ..) = counted();
-            for offset in [0, 4096, 1] {
-                assert_eq!(read(&file, offset, 4096).await, content(offset, 4096));
-            }
-            assert_eq!(counted(), (sqes, 3, 0), "{kernel:?}");
-        });
-        end_idle(runtime);
-    }
-    alone.end();
+    on_both(async |kernel| {
+        let Some(scratch) = Scratch::new("memory", 8192) else { return };
+        let file = scratch.open();
+        let (sqes, ..) = counted();
+        for offset in [0, 4096, 1] {
+            assert_eq!(read(&file, offset, 4096).await, content(offset, 4096));
+        }
+        assert_eq!(counted(), (sqes, 3, 0), "{kernel:?}");
+    });
 }
 
 #[test]
 fn the_end_of_a_file_is_told_as_the_ring_tells_it() {
-    let alone = alone();
-    let Some(scratch) = Scratch::new("end", 5000) else { return alone.end() };
-    let runtime = on(KernelKind::IoUring);
-    runtime.block_on(async {
+    on_the_ring(async || {
+        let Some(scratch) = Scratch::new("end", 5000) else { return };
         let file = scratch.open();
         let (sqes, ..) = counted();
         for (offset, bytes) in [(0, 5000), (4096, 904), (4999, 1), (5000, 0), (9000, 0)] {
@@ -117,16 +124,12 @@ fn the_end_of_a_file_is_told_as_the_ring_tells_it() {
         }
         assert_eq!(counted(), (sqes + 5, 5, 0));
     });
-    end_idle(runtime);
-    alone.end();
 }
 
 #[test]
 fn reads_that_are_submitted_together_share_an_entry() {
-    let alone = alone();
-    let Some(scratch) = Scratch::new("together", 64 << 10) else { return alone.end() };
-    let runtime = on(KernelKind::IoUring);
-    runtime.block_on(async {
+    on_the_ring(async || {
+        let Some(scratch) = Scratch::new("together", 64 << 10) else { return };
         let file = scratch.open();
         let ((sqes, ..), enters) = (counted(), metrics().enters);
         let at =
@@ -139,16 +142,12 @@ fn reads_that_are_submitted_together_share_an_entry() {
         assert_eq!(counted(), (sqes + 63, 1, 0));
         assert_eq!(metrics().enters, enters + 1);
     });
-    end_idle(runtime);
-    alone.end();
 }
 
 #[test]
 fn tasks_that_are_ready_together_share_an_entry() {
-    let alone = alone();
-    let Some(scratch) = Scratch::new("tasks", 4096) else { return alone.end() };
-    let runtime = on(KernelKind::IoUring);
-    runtime.block_on(async {
+    on_the_ring(async || {
+        let Some(scratch) = Scratch::new("tasks", 4096) else { return };
         let file = scratch.open();
         let (sqes, ..) = counted();
         let reader = || {
@@ -162,50 +161,40 @@ fn tasks_that_are_ready_together_share_an_entry() {
         // Also the last one, behind which nobody is ready: seven others wait for the entry.
         assert_eq!(counted(), (sqes + 8, 0, 0));
     });
-    end_idle(runtime);
-    alone.end();
 }
 
 #[test]
 fn who_always_finds_something_lets_the_kernel_and_others_have_their_turn() {
-    let alone = alone();
-    let Some(scratch) = Scratch::new("turns", 4096) else { return alone.end() };
-    for kernel in [KernelKind::IoUring, KernelKind::Epoll] {
-        let runtime = on(kernel);
-        runtime.block_on(async {
-            let file = scratch.open();
-            let (pipe, feed) = pipe();
-            let told = Rc::new(Cell::new(false));
-            let other = spawn({
-                let told = Rc::clone(&told);
-                async move {
-                    op::submit(PollOnce::readable(pipe)).await.expect("a pipe can be polled");
-                    told.set(true);
-                }
-            });
-            task::yield_now().await;
-            // From here on only the kernel can tell, and only who enters it hears of it.
-            write(&feed, b"x");
-            let mut reads = 0;
-            while !told.get() {
-                reads += 1;
-                assert!(reads <= 300, "{:?}", metrics());
-                assert_eq!(read(&file, 0, 10).await.len(), 10);
+    on_both(async |_| {
+        let Some(scratch) = Scratch::new("turns", 4096) else { return };
+        let file = scratch.open();
+        let (pipe, feed) = pipe();
+        let told = Rc::new(Cell::new(false));
+        let other = spawn({
+            let told = Rc::clone(&told);
+            async move {
+                op::submit(PollOnce::readable(pipe)).await.expect("a pipe can be polled");
+                told.set(true);
             }
-            assert!(metrics().attempts >= 60, "{:?}", metrics());
-            other.await.expect("no panic");
         });
-        end_idle(runtime);
-    }
-    alone.end();
+        task::yield_now().await;
+        // From here on only the kernel can tell, and only who enters it hears of it.
+        write(&feed, b"x");
+        let mut reads = 0;
+        while !told.get() {
+            reads += 1;
+            assert!(reads <= 300, "{:?}", metrics());
+            assert_eq!(read(&file, 0, 10).await.len(), 10);
+        }
+        assert!(metrics().attempts >= 60, "{:?}", metrics());
+        other.await.expect("no panic");
+    });
 }
 
 #[test]
 fn many_bytes_are_much_work() {
-    let alone = alone();
-    let Some(scratch) = Scratch::new("much", 1 << 20) else { return alone.end() };
-    let runtime = on(KernelKind::IoUring);
-    runtime.block_on(async {
+    on_the_ring(async || {
+        let Some(scratch) = Scratch::new("much", 1 << 20) else { return };
         let file = scratch.open();
         let (sqes, ..) = counted();
         for round in 1..=3 {
@@ -216,15 +205,11 @@ fn many_bytes_are_much_work() {
             assert_eq!(counted(), (sqes + round, round, 0));
         }
     });
-    end_idle(runtime);
-    alone.end();
 }
 
 #[test]
 fn files_that_know_no_calls_without_waiting_are_asked_once() {
-    let alone = alone();
-    let runtime = on(KernelKind::IoUring);
-    runtime.block_on(async {
+    on_the_ring(async || {
         let file = SharedFd::new(File::open("/proc/self/stat").expect("a process").into());
         let (sqes, ..) = counted();
         for round in 1..=3 {
@@ -232,16 +217,12 @@ fn files_that_know_no_calls_without_waiting_are_asked_once() {
             assert_eq!(counted(), (sqes + round, 0, 1));
         }
     });
-    end_idle(runtime);
-    alone.end();
 }
 
 #[test]
 fn reads_without_a_cache_go_to_the_ring() {
-    let alone = alone();
-    let Some(scratch) = Scratch::new("direct", 4096) else { return alone.end() };
-    let runtime = on(KernelKind::IoUring);
-    runtime.block_on(async {
+    on_the_ring(async || {
+        let Some(scratch) = Scratch::new("direct", 4096) else { return };
         let Ok(direct) = OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(&scratch.path) else {
             return eprintln!("the file system of this machine has a cache for everything");
         };
@@ -251,16 +232,12 @@ fn reads_without_a_cache_go_to_the_ring() {
         let _ = op::submit(ReadAt::new(direct.clone(), Vec::<u8>::with_capacity(4096), 0)).await;
         assert_eq!(counted(), (sqes + 1, 0, 0));
     });
-    end_idle(runtime);
-    alone.end();
 }
 
 #[test]
 fn errors_are_those_of_the_ring() {
-    let alone = alone();
-    let Some(scratch) = Scratch::new("errors", 1) else { return alone.end() };
-    let runtime = on(KernelKind::IoUring);
-    runtime.block_on(async {
+    on_the_ring(async || {
+        let Some(scratch) = Scratch::new("errors", 1) else { return };
         let directory = SharedFd::new(File::open(std::env::temp_dir()).expect("it is there").into());
         let write_only = OpenOptions::new().write(true).open(&scratch.path).expect("it is there");
         for (fd, errno) in [(directory, libc::EISDIR), (SharedFd::new(write_only.into()), libc::EBADF)] {
@@ -269,17 +246,13 @@ fn errors_are_those_of_the_ring() {
         }
         assert_eq!(metrics().attempts, 0);
     });
-    end_idle(runtime);
-    alone.end();
 }
 
 #[test]
 fn an_answer_that_is_dropped_or_forgotten_holds_up_nobody() {
-    let alone = alone();
-    let Some(scratch) = Scratch::new("drop", 128) else { return alone.end() };
     let live = LiveBuffers::new();
-    let runtime = on(KernelKind::IoUring);
-    runtime.block_on(async {
+    on_the_ring(async || {
+        let Some(scratch) = Scratch::new("drop", 128) else { return };
         let file = scratch.open();
         let at = || op::submit(ReadAt::new(file.clone(), Buf::new(&live), 0));
         drop(at());
@@ -295,17 +268,13 @@ fn an_answer_that_is_dropped_or_forgotten_holds_up_nobody() {
         assert_eq!(at().await.0.expect("readable"), 128);
         assert_eq!(metrics().attempts, 4);
     });
-    end_idle(runtime);
     assert_eq!(live.live(), 1);
-    alone.end();
 }
 
 #[test]
 fn nothing_is_overtaken_that_was_staged_before() {
-    let alone = alone();
-    let Some(scratch) = Scratch::new("order", 16) else { return alone.end() };
-    let runtime = on(KernelKind::IoUring);
-    runtime.block_on(async {
+    on_the_ring(async || {
+        let Some(scratch) = Scratch::new("order", 16) else { return };
         let file = scratch.open();
         let (sqes, ..) = counted();
         let nop = op::submit(op::Nop::new());
@@ -313,23 +282,17 @@ fn nothing_is_overtaken_that_was_staged_before() {
         nop.await.expect("a nop");
         assert_eq!(counted(), (sqes + 2, 0, 0));
     });
-    end_idle(runtime);
-    alone.end();
 }
 
 #[test]
 fn what_has_a_position_of_its_own_is_waited_for_in_the_ring() {
-    let alone = alone();
-    let runtime = on(KernelKind::IoUring);
-    runtime.block_on(async {
+    on_the_ring(async || {
         let (pipe, feed) = pipe();
         write(&feed, b"x");
         let (result, _) = op::submit(ReadAt::new(pipe, Vec::<u8>::with_capacity(16), u64::MAX)).await;
         assert_eq!(result.expect("a byte"), 1);
         assert_eq!((metrics().attempts, metrics().vain_attempts), (0, 0));
     });
-    end_idle(runtime);
-    alone.end();
 }
 
 /// A stream of ours, and its peer, which belongs to nobody.
@@ -346,30 +309,22 @@ fn received(peer: &mut UnixStream, bytes: usize) -> Vec<u8> {
 
 #[test]
 fn a_send_that_is_alone_needs_no_entry() {
-    let alone = alone();
-    for kernel in [KernelKind::IoUring, KernelKind::Epoll] {
-        let runtime = on(kernel);
-        runtime.block_on(async {
-            let (ours, mut peer) = stream();
-            let (lane, (sqes, ..)) = (Lane::new(), counted());
-            let driver = Rc::clone(ours.driver());
-            assert_eq!(op::submit_to(&driver, Some(&lane), Send::all(ours.clone(), "one ")).await.0.expect("room"), 4);
-            let parts = SendVectored::all(ours.clone(), ["two ", "three"]);
-            assert_eq!(op::submit_to(&driver, Some(&lane), parts).await.0.expect("room"), 9);
-            assert!(lane.is_idle());
-            assert_eq!(received(&mut peer, 13), b"one two three");
-            assert_eq!(counted(), (sqes, 2, 0), "{kernel:?}");
-        });
-        end_idle(runtime);
-    }
-    alone.end();
+    on_both(async |kernel| {
+        let (ours, mut peer) = stream();
+        let (lane, (sqes, ..)) = (Lane::new(), counted());
+        let driver = Rc::clone(ours.driver());
+        assert_eq!(op::submit_to(&driver, Some(&lane), Send::all(ours.clone(), "one ")).await.0.expect("room"), 4);
+        let parts = SendVectored::all(ours.clone(), ["two ", "three"]);
+        assert_eq!(op::submit_to(&driver, Some(&lane), parts).await.0.expect("room"), 9);
+        assert!(lane.is_idle());
+        assert_eq!(received(&mut peer, 13), b"one two three");
+        assert_eq!(counted(), (sqes, 2, 0), "{kernel:?}");
+    });
 }
 
 #[test]
 fn sends_of_a_lane_stay_in_order_whichever_way_they_take() {
-    let alone = alone();
-    let runtime = on(KernelKind::IoUring);
-    runtime.block_on(async {
+    on_the_ring(async || {
         let (ours, mut peer) = stream();
         let (lane, (sqes, ..)) = (Lane::new(), counted());
         let driver = Rc::clone(ours.driver());
@@ -383,15 +338,11 @@ fn sends_of_a_lane_stay_in_order_whichever_way_they_take() {
         assert_eq!(received(&mut peer, 3), b"123");
         assert_eq!(counted(), (sqes + 2, 1, 0));
     });
-    end_idle(runtime);
-    alone.end();
 }
 
 #[test]
 fn what_a_socket_has_no_room_for_goes_on_by_the_ring() {
-    let alone = alone();
-    let runtime = on(KernelKind::IoUring);
-    runtime.block_on(async {
+    on_the_ring(async || {
         let (ours, mut peer) = stream();
         let (lane, (sqes, ..)) = (Lane::new(), counted());
         let driver = Rc::clone(ours.driver());
@@ -416,15 +367,11 @@ fn what_a_socket_has_no_room_for_goes_on_by_the_ring() {
         assert_eq!(last.await.0.expect("the peer reads"), 4);
         assert!(reader.join().expect("no panic").ends_with(b"last"));
     });
-    end_idle(runtime);
-    alone.end();
 }
 
 #[test]
 fn an_error_of_a_send_is_told_and_stays_told() {
-    let alone = alone();
-    let runtime = on(KernelKind::IoUring);
-    runtime.block_on(async {
+    on_the_ring(async || {
         let (ours, peer) = stream();
         drop(peer);
         let (sqes, ..) = counted();
@@ -435,15 +382,11 @@ fn an_error_of_a_send_is_told_and_stays_told() {
             assert_eq!(counted(), (sqes, 1, 0));
         }
     });
-    end_idle(runtime);
-    alone.end();
 }
 
 #[test]
 fn in_a_scope_that_is_cancelled_nothing_begins() {
-    let alone = alone();
-    let runtime = on(KernelKind::IoUring);
-    runtime.block_on(async {
+    on_the_ring(async || {
         let (ours, mut peer) = stream();
         let mut scope = CancelScope::new();
         scope.cancel(Stop::Token);
@@ -455,6 +398,4 @@ fn in_a_scope_that_is_cancelled_nothing_begins() {
         assert_eq!(op::submit(Send::all(ours.clone(), "but this")).await.0.expect("room"), 8);
         assert_eq!(received(&mut peer, 8), b"but this");
     });
-    end_idle(runtime);
-    alone.end();
 }
