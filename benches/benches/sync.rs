@@ -5,7 +5,7 @@
 
 use std::future::poll_fn;
 use std::hint::black_box;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake};
 use std::thread::{self, Thread};
@@ -20,6 +20,14 @@ fn measure<F: Future<Output = ()>>(runtime: &Runtime, rounds: u64, body: impl Fn
         let start = Instant::now();
         body(rounds).await;
         start.elapsed()
+    })
+}
+
+/// Polls a future once, which has to wait.
+fn begin_to_wait<F: Future>(mut future: Pin<&mut F>) -> impl Future<Output = ()> {
+    poll_fn(move |context| {
+        assert!(future.as_mut().poll(context).is_pending());
+        Poll::Ready(())
     })
 }
 
@@ -171,11 +179,7 @@ fn one_message(criterion: &mut Criterion) {
                 for round in 0..rounds {
                     let (tx, rx) = $channel();
                     let mut rx = pin!(rx);
-                    poll_fn(|context| {
-                        assert!(rx.as_mut().poll(context).is_pending());
-                        Poll::Ready(())
-                    })
-                    .await;
+                    begin_to_wait(rx.as_mut()).await;
                     let _sent = tx.send(black_box(round));
                     let _received = black_box(rx.await);
                 }
@@ -233,11 +237,7 @@ fn locks(criterion: &mut Criterion) {
                 let notify = $new();
                 for _ in 0..rounds {
                     let mut notified = pin!(notify.notified());
-                    poll_fn(|context| {
-                        assert!(notified.as_mut().poll(context).is_pending());
-                        Poll::Ready(())
-                    })
-                    .await;
+                    begin_to_wait(notified.as_mut()).await;
                     notify.notify_one();
                     notified.await;
                 }

@@ -86,28 +86,43 @@ mod tests {
         let options = Options::parse(&["--modes", "echo-64,udp", "--servers", "bare-ring,quoit,tokio,monoio"])
             .expect("these options exist");
         let mut figures = Figures::default();
-        let mut add = |mode, server, figure, value| figures.add(mode, server, 0, figure, value);
         // Nothing to say: as good, better, worse than a bare server only.
-        add("udp", "quoit", Figure::CpuUs, 1.04);
-        add("udp", "tokio", Figure::CpuUs, 1.0);
-        add("udp", "quoit", Figure::Calls, 0.05);
-        add("udp", "tokio", Figure::Calls, 0.01);
-        add("udp", "quoit", Figure::Rate, 1.2);
-        add("udp", "tokio", Figure::Rate, 1.0);
-        add("echo-64", "bare-ring", Figure::CpuUs, 0.1);
-        add("echo-64", "quoit", Figure::CpuUs, 1.0);
-        add("echo-64", "tokio", Figure::CpuUs, 1.2);
+        add(
+            &mut figures,
+            [
+                ("udp", "quoit", Figure::CpuUs, 1.04),
+                ("udp", "tokio", Figure::CpuUs, 1.0),
+                ("udp", "quoit", Figure::Calls, 0.05),
+                ("udp", "tokio", Figure::Calls, 0.01),
+                ("udp", "quoit", Figure::Rate, 1.2),
+                ("udp", "tokio", Figure::Rate, 1.0),
+                ("echo-64", "bare-ring", Figure::CpuUs, 0.1),
+                ("echo-64", "quoit", Figure::CpuUs, 1.0),
+                ("echo-64", "tokio", Figure::CpuUs, 1.2),
+            ],
+        );
         assert!(section(&options, &figures).contains("Nowhere"));
 
-        let mut add = |mode, server, figure, value| figures.add(mode, server, 0, figure, value);
-        add("echo-64", "quoit", Figure::Instructions, 3000.0);
-        add("echo-64", "tokio", Figure::Instructions, 1500.0);
-        add("echo-64", "monoio", Figure::Instructions, 1000.0);
-        add("echo-64", "quoit", Figure::Rate, 100.0);
-        add("echo-64", "tokio", Figure::Rate, 150.0);
+        add(
+            &mut figures,
+            [
+                ("echo-64", "quoit", Figure::Instructions, 3000.0),
+                ("echo-64", "tokio", Figure::Instructions, 1500.0),
+                ("echo-64", "monoio", Figure::Instructions, 1000.0),
+                ("echo-64", "quoit", Figure::Rate, 100.0),
+                ("echo-64", "tokio", Figure::Rate, 150.0),
+            ],
+        );
         let section = section(&options, &figures);
         assert!(section.contains("| echo-64 | instructions/request | monoio | quoit 3.00 |"), "{section}");
         assert!(section.contains("| echo-64 | requests/s | tokio | quoit 1.50 |"), "{section}");
         assert_eq!(section.lines().filter(|line| line.starts_with("| echo") || line.starts_with("| udp")).count(), 2);
+    }
+
+    /// What one round has measured: of a mode and a server, a figure.
+    fn add<const COUNT: usize>(figures: &mut Figures, measured: [(&'static str, &'static str, Figure, f64); COUNT]) {
+        for (mode, server, figure, value) in measured {
+            figures.add(mode, server, 0, figure, value);
+        }
     }
 }

@@ -106,11 +106,7 @@ async fn requests(times: u64) {
 async fn timers(times: u64) {
     for _ in 0..times {
         let mut sleep = pin!(time::sleep(Duration::from_secs(60)));
-        poll_fn(|context| {
-            assert!(sleep.as_mut().poll(context).is_pending());
-            Poll::Ready(())
-        })
-        .await;
+        begin_to_wait(sleep.as_mut()).await;
     }
 }
 
@@ -152,11 +148,7 @@ async fn one_message(times: u64) {
     for time in 0..times {
         let (tx, rx) = oneshot::channel();
         let mut rx = pin!(rx);
-        poll_fn(|context| {
-            assert!(rx.as_mut().poll(context).is_pending());
-            Poll::Ready(())
-        })
-        .await;
+        begin_to_wait(rx.as_mut()).await;
         tx.send(black_box(time)).expect("the receiver is here");
         assert_eq!(rx.await, Ok(time));
     }
@@ -167,11 +159,7 @@ async fn one_local_message(times: u64) {
     for time in 0..times {
         let (tx, rx) = local::oneshot::channel();
         let mut rx = pin!(rx);
-        poll_fn(|context| {
-            assert!(rx.as_mut().poll(context).is_pending());
-            Poll::Ready(())
-        })
-        .await;
+        begin_to_wait(rx.as_mut()).await;
         tx.send(black_box(time)).expect("the receiver is here");
         assert_eq!(rx.await, Ok(time));
     }
@@ -182,11 +170,7 @@ async fn notices(times: u64) {
     let notify = Notify::new();
     for _ in 0..times {
         let mut notified = pin!(notify.notified());
-        poll_fn(|context| {
-            assert!(notified.as_mut().poll(context).is_pending());
-            Poll::Ready(())
-        })
-        .await;
+        begin_to_wait(notified.as_mut()).await;
         notify.notify_one();
         notified.await;
     }
@@ -197,11 +181,7 @@ async fn local_notices(times: u64) {
     let notify = local::Notify::new();
     for _ in 0..times {
         let mut notified = pin!(notify.notified());
-        poll_fn(|context| {
-            assert!(notified.as_mut().poll(context).is_pending());
-            Poll::Ready(())
-        })
-        .await;
+        begin_to_wait(notified.as_mut()).await;
         notify.notify_one();
         notified.await;
     }
@@ -250,6 +230,14 @@ async fn ask(stream: TcpStream, times: u64) {
             received += stream.recv().await.expect("the server is there").expect("it answers").len();
         }
     }
+}
+
+/// Polls a future once, which has to wait.
+fn begin_to_wait<F: Future>(mut future: Pin<&mut F>) -> impl Future<Output = ()> {
+    poll_fn(move |context| {
+        assert!(future.as_mut().poll(context).is_pending());
+        Poll::Ready(())
+    })
 }
 
 /// Of the echo.
