@@ -1,43 +1,19 @@
 //! Cancel scopes around datagram and Unix sockets: waits end with the scope's error, buffers come back, and nothing is lost.
 
+mod arena;
+
 use std::future::Future;
 use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use arena::arena;
 use futures_util::StreamExt;
 use quoit::net::{UdpSocket, UnixDatagram, UnixStream};
 use quoit::sync::CancellationToken;
 use quoit::task::yield_now;
-use quoit::{FutureExt as _, Runtime, is_cancelled, transferred};
-use quoit_testkit::{FdCount, QuarantineAlloc};
-
-#[global_allocator]
-static ALLOC: QuarantineAlloc = QuarantineAlloc::new();
-
-/// Runs a test; afterwards nothing is in flight, held, or written to after it was freed.
-fn arena<F: Future>(body: impl FnOnce() -> F) {
-    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _alone = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let fds = FdCount::now();
-    let runtime = Runtime::new().expect("a ring");
-    runtime.block_on(async {
-        body().timeout(Duration::from_secs(30)).await.expect("it hangs");
-        let mut turns = 0;
-        while quoit::metrics().operations > 0 && turns < 100_000 {
-            turns += 1;
-            yield_now().await;
-        }
-    });
-    let metrics = runtime.metrics();
-    let held = (metrics.in_flight, metrics.operations, metrics.tasks, metrics.timers, metrics.buffers_lent);
-    assert_eq!(held, (0, 0, 0, 0, 0), "{metrics:?}");
-    let report = runtime.shutdown(Duration::from_secs(5));
-    assert!(report.is_clean(), "{report}");
-    fds.assert_same();
-    ALLOC.assert_clean();
-}
+use quoit::{FutureExt as _, is_cancelled, transferred};
 
 async fn poll_once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
     std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
