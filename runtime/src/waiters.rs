@@ -5,34 +5,86 @@
 //! dropped leaves the list with its [`Place`].
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::mem;
 use std::task::{Context, Waker};
 
 use crate::executor::waker::TaskKey;
 use crate::task::wake;
 
 /// The tasks that wait for one thing: a queue to have something, a write to end.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Waiters {
-    list: RefCell<Vec<(u64, Waker)>>,
+    list: RefCell<List>,
     /// Numbers the places.
     next: Cell<u64>,
 }
 
+/// Those that wait, in the order of their places. Nearly always there is one, who needs no allocation.
+#[derive(Default)]
+struct List {
+    first: Option<Waiter>,
+    /// Empty where there is no first one.
+    others: Vec<Waiter>,
+}
+
+struct Waiter {
+    /// That of the place.
+    number: u64,
+    waker: Waker,
+}
+
+impl List {
+    fn iter(&self) -> impl Iterator<Item = &Waiter> {
+        self.first.iter().chain(&self.others)
+    }
+
+    /// Whether who has this place waits by this waker.
+    fn has(&self, number: u64, waker: &Waker) -> bool {
+        self.iter().any(|waiter| waiter.number == number && waiter.waker.will_wake(waker))
+    }
+
+    /// Puts a waiter in its order.
+    fn insert(&mut self, waiter: Waiter) {
+        let Some(first) = &mut self.first else {
+            self.first = Some(waiter);
+            return;
+        };
+        let behind = if waiter.number < first.number { mem::replace(first, waiter) } else { waiter };
+        let position = self.others.partition_point(|other| other.number < behind.number);
+        self.others.insert(position, behind);
+    }
+
+    /// Takes a waiter out, for the caller to drop.
+    #[must_use]
+    fn remove(&mut self, number: u64) -> Option<Waiter> {
+        if self.first.as_ref()?.number == number {
+            let next = if self.others.is_empty() { None } else { Some(self.others.remove(0)) };
+            return mem::replace(&mut self.first, next);
+        }
+        let position = self.others.iter().position(|other| other.number == number)?;
+        Some(self.others.remove(position))
+    }
+}
+
 impl Waiters {
     /// Nobody waits.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.list.borrow().is_empty()
+        self.list.borrow().first.is_none()
     }
 
     /// The tasks that wait, each once; those that wait by wakers of others are unknown.
     pub(crate) fn tasks(&self) -> Vec<TaskKey> {
-        let mut tasks: Vec<_> = self.list.borrow().iter().filter_map(|(_, waker)| TaskKey::of_waker(waker)).collect();
+        let mut tasks: Vec<_> =
+            self.list.borrow().iter().filter_map(|waiter| TaskKey::of_waker(&waiter.waker)).collect();
         tasks.sort_by_key(|key| key.bits());
         tasks.dedup();
         tasks
     }
 
     /// A place in the list for one future, which is not in it yet.
+    #[inline]
     pub fn place(&self) -> Place<'_> {
         let number = self.next.get();
         self.next.set(number + 1);
@@ -40,15 +92,23 @@ impl Waiters {
     }
 
     /// Wakes everybody, and empties the list.
+    #[inline]
     pub fn wake(&self) {
-        if self.is_empty() {
-            return;
+        let mut list = self.list.borrow_mut();
+        let Some(first) = list.first.take() else { return };
+        let others = mem::take(&mut list.others);
+        drop(list);
+        wake(first.waker);
+        if !others.is_empty() {
+            others.into_iter().for_each(|other| wake(other.waker));
         }
-        let mut list = self.list.take();
-        list.drain(..).for_each(|(_, waker)| wake(waker));
-        // The list's capacity is kept; somebody may have come to wait meanwhile.
-        let late = self.list.replace(list);
-        self.list.borrow_mut().extend(late);
+    }
+}
+
+impl fmt::Debug for Waiters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers: Vec<_> = self.list.borrow().iter().map(|waiter| waiter.number).collect();
+        f.debug_tuple("Waiters").field(&numbers).finish()
     }
 }
 
@@ -61,30 +121,27 @@ pub struct Place<'a> {
 
 impl Place<'_> {
     /// The future waits from now on, until the next event.
+    #[inline]
     pub fn wait(&self, cx: &mut Context<'_>) {
-        if let Some((_, known)) = self.waiters.list.borrow().iter().find(|(number, _)| *number == self.number)
-            && known.will_wake(cx.waker())
-        {
+        if self.waiters.list.borrow().has(self.number, cx.waker()) {
             return;
         }
         self.leave();
+        // Nothing is borrowed meanwhile: it may be anybody's code.
         let waker = cx.waker().clone();
         // Those who came first are woken first, also if they were late to wait again.
-        let mut list = self.waiters.list.borrow_mut();
-        let position = list.partition_point(|(number, _)| *number < self.number);
-        list.insert(position, (self.number, waker));
+        self.waiters.list.borrow_mut().insert(Waiter { number: self.number, waker });
     }
 
+    #[inline]
     fn leave(&self) {
-        let mut list = self.waiters.list.borrow_mut();
-        let position = list.iter().position(|(number, _)| *number == self.number);
-        let left = position.map(|position| list.remove(position));
-        drop(list);
+        let left = self.waiters.list.borrow_mut().remove(self.number);
         drop(left);
     }
 }
 
 impl Drop for Place<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.leave();
     }
@@ -104,7 +161,7 @@ mod tests {
         for (place, waker) in [(&one, &first), (&other, &second), (&one, &first)] {
             place.wait(&mut Context::from_waker(&waker.waker()));
         }
-        assert_eq!(waiters.list.borrow().len(), 2);
+        assert_eq!(waiters.list.borrow().iter().count(), 2);
         waiters.wake();
         assert!(waiters.is_empty());
         assert_eq!((first.count(), second.count()), (1, 1));
@@ -130,8 +187,31 @@ mod tests {
         one.wait(&mut Context::from_waker(&waker.waker()));
         other.wait(&mut Context::from_waker(&waker.waker()));
         drop(one);
-        assert_eq!(waiters.list.borrow().len(), 1);
+        assert_eq!(waiters.list.borrow().iter().count(), 1);
         waiters.wake();
         assert_eq!(waker.count(), 1);
+    }
+
+    #[test]
+    fn those_who_came_first_are_first_whoever_waits_again_leaves_or_comes() {
+        let waker = ManualWaker::new();
+        let waiters = Waiters::default();
+        let order = || waiters.list.borrow().iter().map(|waiter| waiter.number).collect::<Vec<_>>();
+        let places: Vec<_> = (0..4).map(|_| waiters.place()).collect();
+        for place in [3, 1, 2, 0] {
+            places[place].wait(&mut Context::from_waker(&waker.waker()));
+        }
+        assert_eq!(order(), [0, 1, 2, 3]);
+        places[0].leave();
+        assert_eq!(order(), [1, 2, 3]);
+        places[2].leave();
+        assert_eq!(order(), [1, 3]);
+        // Who is not there can't leave.
+        places[2].leave();
+        places[0].leave();
+        places[0].wait(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(order(), [0, 1, 3]);
+        waiters.wake();
+        assert_eq!((waker.count(), waiters.is_empty()), (2, true));
     }
 }
