@@ -204,21 +204,42 @@ fn enter(scope: Option<Rc<Scope>>) -> Option<Rc<Scope>> {
     context::try_with(|core| core.scope.replace(scope)).flatten()
 }
 
-/// The current scope.
+/// The scope of a runtime that is being polled.
+#[derive(Default)]
+pub(crate) struct Current {
+    scope: Cell<Option<Rc<Scope>>>,
+    /// Whether there is one. Most code runs outside of all scopes, and need not look further.
+    exists: Cell<bool>,
+}
+
+impl Current {
+    fn replace(&self, scope: Option<Rc<Scope>>) -> Option<Rc<Scope>> {
+        self.exists.set(scope.is_some());
+        self.scope.replace(scope)
+    }
+
+    fn get(&self) -> Option<Rc<Scope>> {
+        let scope = self.scope.take();
+        self.scope.set(scope.clone());
+        scope
+    }
+}
+
+/// Nothing is polled in a scope now.
 #[inline]
+fn is_unscoped() -> bool {
+    context::try_with(|core| !core.scope.exists.get()).unwrap_or(true)
+}
+
+/// The current scope.
 fn current() -> Option<Rc<Scope>> {
-    context::try_with(|core| {
-        let scope = core.scope.take()?;
-        core.scope.set(Some(Rc::clone(&scope)));
-        Some(scope)
-    })
-    .flatten()
+    context::try_with(|core| core.scope.get()).flatten()
 }
 
 /// Whether, and by whom, the current scope was cancelled: then nothing (or nothing but writes) begins in it.
 #[inline]
 pub(crate) fn stop_now(is_write: bool) -> Option<Stop> {
-    current()?.stop_of(is_write)
+    if is_unscoped() { None } else { current()?.stop_of(is_write) }
 }
 
 /// Whether something may begin in the current scope.
@@ -226,6 +247,7 @@ pub(crate) fn stop_now(is_write: bool) -> Option<Stop> {
 /// # Errors
 ///
 /// The error of a scope that was cancelled.
+#[inline]
 pub fn check() -> io::Result<()> {
     stop_now(false).map_or(Ok(()), |stop| Err(stop.error(0)))
 }
@@ -244,7 +266,22 @@ impl Wait {
     /// in one.
     ///
     /// What `poll` has registered for a wait that ends like this is left to the caller to take back.
+    #[inline]
     pub fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if !is_unscoped() {
+            return self.poll_scoped(cx, poll);
+        }
+        let answer = poll(cx);
+        self.watch.leave();
+        self.has_begun = answer.is_pending();
+        answer
+    }
+
+    fn poll_scoped<T>(
         &mut self,
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<T>>,
@@ -260,7 +297,7 @@ impl Wait {
         }
         self.has_begun = answer.is_pending();
         if answer.is_ready() {
-            self.watch = Watch::default();
+            self.watch.leave();
         }
         answer
     }
@@ -300,6 +337,7 @@ where
 {
     type Output = io::Result<T>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let Self { poll, wait } = &mut *self;
         wait.poll(cx, poll)

@@ -38,6 +38,7 @@ impl Drop for Current<'_> {
 }
 
 /// Hands out the current runtime, if there is one.
+#[inline]
 pub(crate) fn try_with<T>(run: impl FnOnce(&Core) -> T) -> Option<T> {
     // SAFETY: not null only while a `Current` borrows it, and that outlives this call: it is further down the stack.
     let core = unsafe { CURRENT.get().as_ref() }?;

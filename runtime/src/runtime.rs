@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::builder::Builder;
-use crate::cancel_scope::Scope;
+use crate::cancel_scope;
 use crate::context::{self, Current};
 use crate::driver::Driver;
 use crate::executor::Executor;
@@ -50,7 +50,7 @@ pub(crate) struct Core {
     pub(crate) driver: Rc<Driver>,
     pub(crate) timers: Rc<Timers>,
     /// The innermost cancel scope that is being polled.
-    pub(crate) scope: Cell<Option<Rc<Scope>>>,
+    pub(crate) scope: cancel_scope::Current,
     poll_budget: usize,
     name: String,
     shutdown_deadline: Duration,
@@ -213,7 +213,7 @@ impl Core {
             executor,
             driver,
             timers: Rc::new(Timers::new(simulated.is_some())),
-            scope: Cell::new(None),
+            scope: cancel_scope::Current::default(),
             poll_budget,
             name: name.to_owned(),
             shutdown_deadline,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use crate::cancel_scope::{Scope, Stop, current, stop_now};
+use crate::cancel_scope::{Scope, Stop, current, is_unscoped, stop_now};
 use crate::driver::wake;
 
 /// The seats of one scope. As many as futures in it are pending; a future that is dropped gives its seat back.
@@ -76,19 +76,32 @@ struct Seat {
 impl Watch {
     /// Something was pending: whether the scope in which it was polled is cancelled. If that happens later, the waker is
     /// woken.
+    #[inline]
     pub(crate) fn look(&mut self, cx: &mut Context<'_>, is_write: bool) -> Option<Stop> {
-        let Some(scope) = current() else {
-            self.seat = None;
+        if is_unscoped() {
+            self.leave();
             return None;
-        };
+        }
+        self.look_at(&current()?, cx, is_write)
+    }
+
+    /// Gives up the seat, if it has one.
+    #[inline]
+    pub(super) fn leave(&mut self) {
+        if self.seat.is_some() {
+            self.seat = None;
+        }
+    }
+
+    fn look_at(&mut self, scope: &Rc<Scope>, cx: &mut Context<'_>, is_write: bool) -> Option<Stop> {
         let stop = scope.stop_of(is_write);
         if stop.is_some() || scope.is_polled_by(cx.waker()) {
             self.seat = None;
-        } else if !self.sits(&scope, cx.waker()) {
+        } else if !self.sits(scope, cx.waker()) {
             // The old seat is left first, as it may be the last owner of anything.
             self.seat = None;
             let index = scope.seats.take(cx.waker().clone());
-            self.seat = Some(Seat { scope, index });
+            self.seat = Some(Seat { scope: Rc::clone(scope), index });
         }
         stop
     }
