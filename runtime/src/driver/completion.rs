@@ -7,13 +7,14 @@
     reason = "the code of an op is called with a pointer to its slot, and an entry may own a descriptor"
 )]
 
+use std::any::Any;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
 use crate::driver::lane::Lane;
-use crate::driver::lifecycle::{AfterStep, Decision, Notes, Stage};
-use crate::driver::slots::{CANCEL, DetachedClose, Memory, OpKey, OpKind, Slot, WAKE};
+use crate::driver::lifecycle::{AfterEnd, AfterStep, Stage};
+use crate::driver::slots::{CANCEL, DetachedClose, Memory, OpKey, Slot, WAKE};
 use crate::driver::{Driver, Step, shield, wake};
 use crate::kernel::Cqe;
 
@@ -70,16 +71,15 @@ impl Driver {
             self.counters.stale_completions.add(1);
             return;
         };
-        let cqe = if slot.stage.get().notes().abandoned { cqe.unwanted() } else { cqe };
-        // SAFETY: the op is in its slot, and in the kernel: the step makes it busy, so nobody else touches it (I1).
-        let step = |kind: &OpKind, memory| unsafe { (kind.step)(memory, cqe) };
-        let lane = self.step(key, slot, slot.stage.get().completion_comes(), cqe.more(), step);
+        // SAFETY: the op is in its slot, and in the kernel.
+        let lane = unsafe { (slot.kind.get().complete)(self, key, slot, cqe) };
         if let Some(lane) = lane {
             self.advance(lane);
         }
     }
 
     /// An op of this lane has ended: starts the next one, and the one after it if that ends at once.
+    #[inline]
     pub(super) fn advance(&self, ended: Lane) {
         let mut ended = Some(ended);
         while let Some(lane) = ended.take() {
@@ -87,97 +87,140 @@ impl Driver {
                 let slot = self.slots.get(key).expect("a parked op is in its slot");
                 ended = self.start(key, slot);
             } else {
-                lane.take_idle_wakers().into_iter().for_each(wake);
+                lane.wake_idle();
             }
         }
     }
 
-    /// Runs a piece of an op's own code, and does what it wants. The answer is the lane that the op has left by ending.
+    /// Starts an op whose turn has come, by the code of its kind that makes its first entry.
     #[must_use]
-    pub(super) fn step(
+    #[inline]
+    pub(crate) fn start_by(
+        &self,
+        key: OpKey,
+        slot: &Slot,
+        prepare: impl FnOnce(NonNull<Memory>, &Driver) -> Step,
+    ) -> Option<Lane> {
+        self.step(key, slot, slot.stage.get().start_comes(), false, |memory| prepare(memory, self))
+    }
+
+    /// Has an op read a completion, by the code of its kind.
+    #[must_use]
+    #[inline]
+    pub(crate) fn complete_by(
+        &self,
+        key: OpKey,
+        slot: &Slot,
+        cqe: Cqe,
+        read: impl FnOnce(NonNull<Memory>, Cqe) -> Step,
+    ) -> Option<Lane> {
+        let cqe = if slot.stage.get().notes().is_abandoned() { cqe.unwanted() } else { cqe };
+        self.step(key, slot, slot.stage.get().completion_comes(), cqe.more(), |memory| read(memory, cqe))
+    }
+
+    /// Runs a piece of an op's own code, and does what it wants. The answer is the lane that the op has left by ending.
+    ///
+    /// Each kind of op has this of its own, so that what its code never wants costs nothing.
+    #[must_use]
+    #[inline]
+    fn step(
         &self,
         key: OpKey,
         slot: &Slot,
         begins: Stage,
         more_follow: bool,
-        code: impl FnOnce(&OpKind, NonNull<Memory>) -> Step,
+        code: impl FnOnce(NonNull<Memory>) -> Step,
     ) -> Option<Lane> {
-        let before = slot.stage.get();
+        let is_first = matches!(slot.stage.get(), Stage::Parked { .. });
         slot.stage.set(begins);
-        let code = AssertUnwindSafe(|| code(slot.kind.get(), slot.memory()));
-        let step = catch_unwind(code).unwrap_or_else(|payload| {
-            // A buffer of the user's has panicked; the panic hook has reported it. The op ends, unless the kernel has it.
-            std::mem::forget(payload);
-            if more_follow {
-                return Step::Pending;
-            }
-            self.tell_stopped(slot);
-            Step::Done(Cqe::made_up(-libc::EFAULT))
-        });
-        let decision = match step {
+        let code = AssertUnwindSafe(|| code(slot.memory()));
+        let step = catch_unwind(code).unwrap_or_else(|payload| self.panicked(slot, payload, more_follow));
+        match step {
+            Step::Done(answer) => return self.end(key, slot, answer),
+            Step::Pending => self.go_on(key, slot, false),
             // An op that wants to go on while it is to stop, or everything ends, is over.
-            Step::Submit(_) | Step::SubmitQuiet(..) if self.is_closed() || slot.stage.get().notes().stopping => {
-                Decision::Ended(self.tell_stopped(slot))
+            Step::Submit(_) | Step::SubmitQuiet(..) if self.is_closed() || slot.stage.get().notes().is_stopping() => {
+                let answer = self.tell_stopped(slot);
+                return self.end(key, slot, answer);
             }
-            // Only an op's first entry: those that follow could be taken for it.
-            Step::SubmitQuiet(sqe, success) if matches!(before, Stage::Parked { .. }) => {
-                self.push_quiet(key, sqe, success);
-                Decision::GoesOn { quiet: true }
-            }
-            Step::Submit(sqe) | Step::SubmitQuiet(sqe, _) => {
+            Step::Submit(sqe) => {
                 self.push_counted(sqe.keyed(key.user_data()));
-                Decision::GoesOn { quiet: false }
+                self.go_on(key, slot, false);
+            }
+            Step::SubmitQuiet(sqe, success) if is_first => {
+                self.push_quiet(key, sqe, success);
+                self.go_on(key, slot, true);
+            }
+            // Only an op's first entry is quiet: those that follow could be taken for it.
+            Step::SubmitQuiet(sqe, _) => {
+                self.push_counted(sqe.keyed(key.user_data()));
+                self.go_on(key, slot, false);
             }
             Step::Passed => {
                 let lane = slot.lane.take();
-                let left = self.end_step(key, slot, Decision::GoesOn { quiet: false }, before.notes());
-                debug_assert!(left.is_none(), "an op that goes on leaves no lane");
+                self.go_on(key, slot, false);
                 return lane;
             }
-            Step::Pending => Decision::GoesOn { quiet: false },
-            Step::Done(answer) => Decision::Ended(answer),
-        };
-        self.end_step(key, slot, decision, before.notes())
+        }
+        None
+    }
+
+    /// A buffer of the user's has panicked; the panic hook has reported it. The op ends, unless the kernel has it.
+    #[cold]
+    fn panicked(&self, slot: &Slot, payload: Box<dyn Any + Send>, more_follow: bool) -> Step {
+        std::mem::forget(payload);
+        if more_follow {
+            return Step::Pending;
+        }
+        self.tell_stopped(slot);
+        Step::Done(Cqe::made_up(-libc::EFAULT))
     }
 
     /// Tells a busy op that it will not go on, as if the kernel had said so: a send that is cut off here notes that its stream
     /// is broken.
+    #[cold]
     fn tell_stopped(&self, slot: &Slot) -> Cqe {
         let answer = Cqe::made_up(-libc::ECANCELED);
-        let told = if slot.stage.get().notes().abandoned { answer.unwanted() } else { answer };
+        let told = if slot.stage.get().notes().is_abandoned() { answer.unwanted() } else { answer };
         let kind = slot.kind.get();
         // SAFETY: the op is in its slot and still busy, and no entry of it is with the kernel.
-        shield(|| _ = unsafe { (kind.step)(slot.memory(), told) });
+        shield(|| unsafe { (kind.tell)(slot.memory(), told) });
         // SAFETY: as above.
         shield(|| unsafe { (kind.release)(slot.memory()) });
         answer
     }
 
-    /// Takes note of what an op decided. The answer is the lane that the op has left by ending.
-    #[must_use]
-    pub(super) fn end_step(&self, key: OpKey, slot: &Slot, decision: Decision, before: Notes) -> Option<Lane> {
-        let (stage, after) = slot.stage.get().step_ended(decision, before);
+    /// Takes note that a busy op goes on in the kernel.
+    #[inline]
+    fn go_on(&self, key: OpKey, slot: &Slot, quiet: bool) {
+        let (stage, after) = slot.stage.get().goes_on(quiet);
         slot.stage.set(stage);
         match after {
-            AfterStep::Nothing => None,
-            AfterStep::Cancel => {
-                self.push_cancel(key);
-                None
-            }
-            // The slot may be vacant, or another op's, once anybody else's code has run: its lane is taken before.
-            AfterStep::Wake => {
-                let lane = slot.lane.take();
+            AfterStep::Nothing => {}
+            AfterStep::Cancel => self.push_cancel(key),
+        }
+    }
+
+    /// A busy op has ended. The answer is the lane that it has left.
+    #[must_use]
+    #[inline]
+    pub(super) fn end(&self, key: OpKey, slot: &Slot, answer: Cqe) -> Option<Lane> {
+        let (stage, after) = slot.stage.get().ends(answer);
+        slot.stage.set(stage);
+        // The slot may be vacant, or another op's, once anybody else's code has run: its lane is taken before.
+        let lane = slot.lane.take();
+        match after {
+            AfterEnd::Wake => {
                 if let Some(waker) = slot.waker.take() {
                     wake(waker);
                 }
-                lane
             }
-            AfterStep::Discard(answer) => {
-                let (lane, kind) = (slot.lane.take(), slot.kind.get());
+            AfterEnd::Discard => {
+                let kind = slot.kind.get();
                 // SAFETY: the op has ended and its future is gone: nobody else will take it out. The call frees the slot.
                 shield(|| unsafe { (kind.discard)(&self.slots, key, answer) });
-                lane
             }
         }
+        lane
     }
 }

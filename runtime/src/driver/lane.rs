@@ -43,6 +43,7 @@ impl Lane {
     }
 
     /// Nothing runs in this lane, and nothing waits.
+    #[inline]
     pub fn is_idle(&self) -> bool {
         self.0.active.get().is_none()
     }
@@ -83,7 +84,7 @@ impl Lane {
     pub(crate) fn unpin(&self) {
         self.0.pins.set(self.0.pins.get() - 1);
         if self.is_finished() {
-            self.take_idle_wakers().into_iter().for_each(wake);
+            self.wake_idle();
         }
     }
 
@@ -112,6 +113,7 @@ impl Lane {
 
     /// Binds the lane to a driver. `false` where it is another one's.
     #[must_use]
+    #[inline]
     pub(crate) fn join(&self, driver: NonZeroU64) -> bool {
         match self.0.driver.get() {
             Some(before) => before == driver,
@@ -123,6 +125,7 @@ impl Lane {
     }
 
     /// Takes the lane for an op, or puts the op behind those that wait (`false`).
+    #[inline]
     pub(crate) fn enter(&self, key: OpKey) -> bool {
         if self.is_idle() {
             self.0.active.set(Some(key));
@@ -141,8 +144,10 @@ impl Lane {
     }
 
     /// The active op has ended: the next one has the lane now, if there is one.
+    #[inline]
     pub(crate) fn next(&self) -> Option<OpKey> {
-        let next = self.0.parked.borrow_mut().pop_front();
+        let mut parked = self.0.parked.borrow_mut();
+        let next = if parked.is_empty() { None } else { parked.pop_front() };
         self.0.active.set(next);
         next
     }
@@ -157,9 +162,16 @@ impl Lane {
         if self.0.driver.get() == Some(driver) { self.0.parked.borrow().iter().copied().collect() } else { Vec::new() }
     }
 
-    /// Whom to wake now that the lane is idle.
-    pub(crate) fn take_idle_wakers(&self) -> Vec<Waker> {
-        self.0.idle.take()
+    /// The lane is idle now: wakes who waited for that.
+    #[inline]
+    pub(crate) fn wake_idle(&self) {
+        let mut idle = self.0.idle.borrow_mut();
+        if idle.is_empty() {
+            return;
+        }
+        let wakers = std::mem::take(&mut *idle);
+        drop(idle);
+        wakers.into_iter().for_each(wake);
     }
 }
 

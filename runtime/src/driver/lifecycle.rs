@@ -19,17 +19,60 @@
 //! An op that was abandoned stays in its slot until its final completion, like any other (I1). An op that is stopping
 //! begins nothing new: a send that had brought out a part does not send the rest.
 
+use std::fmt;
+
 use crate::kernel::Cqe;
 
-/// What an op has been told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Notes {
+/// What an op has been told: bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Notes(u8);
+
+impl Notes {
     /// Nobody waits for the answer any more.
-    pub(crate) abandoned: bool,
+    const ABANDONED: u8 = 1;
     /// The kernel was asked to cancel it, or is about to be.
-    pub(crate) stopping: bool,
+    const STOPPING: u8 = 2;
+    /// It is to be stopped, and the kernel has not been asked: it was busy when it was told.
+    const UNASKED: u8 = 4;
     /// Its entry answers only where it falls short: see [`quiet`](super::quiet).
-    pub(crate) quiet: bool,
+    const QUIET: u8 = 8;
+
+    pub(crate) fn is_abandoned(self) -> bool {
+        self.0 & Self::ABANDONED != 0
+    }
+
+    pub(crate) fn is_stopping(self) -> bool {
+        self.0 & Self::STOPPING != 0
+    }
+
+    pub(crate) fn is_quiet(self) -> bool {
+        self.0 & Self::QUIET != 0
+    }
+
+    fn with(self, bits: u8) -> Self {
+        Self(self.0 | bits)
+    }
+
+    fn without(self, bits: u8) -> Self {
+        Self(self.0 & !bits)
+    }
+
+    /// The kernel is to be asked when the op is not busy any more, unless it was asked before.
+    fn stopped_while_busy(self) -> Self {
+        if self.is_stopping() { self } else { self.with(Self::STOPPING | Self::UNASKED) }
+    }
+}
+
+impl fmt::Debug for Notes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (Self::ABANDONED, "abandoned"),
+            (Self::STOPPING, "stopping"),
+            (Self::UNASKED, "unasked"),
+            (Self::QUIET, "quiet"),
+        ];
+        f.debug_set().entries(names.iter().filter(|(bit, _)| self.0 & bit != 0).map(|(_, name)| name)).finish()
+    }
 }
 
 /// Where an op stands.
@@ -50,19 +93,7 @@ pub(crate) enum Stage {
     Done(Cqe),
 }
 
-/// What an op's own code decided when it had looked at a completion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    /// The op goes on in the kernel: another entry, or more completions of the same one.
-    GoesOn {
-        /// The entry answers only where it falls short.
-        quiet: bool,
-    },
-    /// The op has ended with this answer.
-    Ended(Cqe),
-}
-
-/// What is to be done with an op that was just busy.
+/// What is to be done with an op that goes on after its own code has run.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AfterStep {
@@ -70,10 +101,16 @@ pub(crate) enum AfterStep {
     Nothing,
     /// The op was told to stop while it was busy, and is with the kernel: ask that to cancel it.
     Cancel,
+}
+
+/// What is to be done with an op that has ended.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AfterEnd {
     /// The answer is there: wake who waits.
     Wake,
     /// The answer is there and nobody wants it: take the op out and let it discard the answer.
-    Discard(Cqe),
+    Discard,
 }
 
 /// What is to be done when the future of an op is dropped.
@@ -105,9 +142,10 @@ pub(crate) enum AfterCancel {
 
 impl Stage {
     /// A parked op is to be started: its own code is about to run.
+    #[inline]
     pub(crate) fn start_comes(self) -> Self {
         match self {
-            Self::Parked { abandoned } => Self::Busy(Notes { abandoned, ..Notes::default() }),
+            Self::Parked { abandoned } => Self::Busy(if abandoned { Notes(Notes::ABANDONED) } else { Notes(0) }),
             Self::Vacant | Self::Busy(_) | Self::InKernel(_) | Self::Done(_) => {
                 unreachable!("{self:?}: an op is started once")
             }
@@ -115,26 +153,31 @@ impl Stage {
     }
 
     /// A completion has arrived: the op's own code is about to run.
+    #[inline]
     pub(crate) fn completion_comes(self) -> Self {
         match self {
-            Self::InKernel(notes) => Self::Busy(Notes { quiet: false, ..notes }),
+            Self::InKernel(notes) => Self::Busy(notes.without(Notes::QUIET)),
             Self::Vacant | Self::Parked { .. } | Self::Busy(_) | Self::Done(_) => {
                 unreachable!("{self:?} expects no completion")
             }
         }
     }
 
-    /// The op's own code has run; `before` is what the op had been told by then.
-    pub(crate) fn step_ended(self, decision: Decision, before: Notes) -> (Self, AfterStep) {
+    /// The op's own code has run, and the op goes on in the kernel: with another entry, or more completions of the same one.
+    /// `quiet`: the entry answers only where it falls short.
+    #[inline]
+    pub(crate) fn goes_on(self, quiet: bool) -> (Self, AfterStep) {
         let Self::Busy(notes) = self else { unreachable!("{self:?}: only a busy op can end its step") };
-        match decision {
-            Decision::GoesOn { quiet } => {
-                let after = if notes.stopping && !before.stopping { AfterStep::Cancel } else { AfterStep::Nothing };
-                (Self::InKernel(Notes { quiet, ..notes }), after)
-            }
-            Decision::Ended(answer) if notes.abandoned => (self, AfterStep::Discard(answer)),
-            Decision::Ended(answer) => (Self::Done(answer), AfterStep::Wake),
-        }
+        let after = if notes.0 & Notes::UNASKED != 0 { AfterStep::Cancel } else { AfterStep::Nothing };
+        let told = notes.without(Notes::UNASKED);
+        (Self::InKernel(if quiet { told.with(Notes::QUIET) } else { told }), after)
+    }
+
+    /// The op's own code has run, and the op has ended with this answer.
+    #[inline]
+    pub(crate) fn ends(self, answer: Cqe) -> (Self, AfterEnd) {
+        let Self::Busy(notes) = self else { unreachable!("{self:?}: only a busy op can end its step") };
+        if notes.is_abandoned() { (self, AfterEnd::Discard) } else { (Self::Done(answer), AfterEnd::Wake) }
     }
 
     /// The future is being dropped. `stop`: the op's kind wants to be cancelled then; `withdraw`: it wants not to begin.
@@ -143,12 +186,16 @@ impl Stage {
             Self::Parked { .. } if withdraw => (self, AfterDrop::Withdraw),
             Self::Parked { .. } => (Self::Parked { abandoned: true }, AfterDrop::Nothing),
             Self::InKernel(notes) => {
-                let told = Notes { abandoned: true, stopping: notes.stopping || stop, ..notes };
-                let after = if told.stopping && !notes.stopping { AfterDrop::Cancel } else { AfterDrop::Nothing };
-                (Self::InKernel(told), after)
+                let told = notes.with(Notes::ABANDONED);
+                if stop && !notes.is_stopping() {
+                    (Self::InKernel(told.with(Notes::STOPPING)), AfterDrop::Cancel)
+                } else {
+                    (Self::InKernel(told), AfterDrop::Nothing)
+                }
             }
             Self::Busy(notes) => {
-                (Self::Busy(Notes { abandoned: true, stopping: notes.stopping || stop, ..notes }), AfterDrop::Nothing)
+                let told = notes.with(Notes::ABANDONED);
+                (Self::Busy(if stop { told.stopped_while_busy() } else { told }), AfterDrop::Nothing)
             }
             Self::Done(answer) => (self, AfterDrop::Discard(answer)),
             Self::Vacant => unreachable!("a key outlives its op only when the op was taken, and then the key is stale"),
@@ -159,10 +206,10 @@ impl Stage {
     pub(crate) fn cancelled(self) -> (Self, AfterCancel) {
         match self {
             Self::Parked { .. } => (self, AfterCancel::Withdraw),
-            Self::InKernel(notes) if !notes.stopping => {
-                (Self::InKernel(Notes { stopping: true, ..notes }), AfterCancel::Cancel)
+            Self::InKernel(notes) if !notes.is_stopping() => {
+                (Self::InKernel(notes.with(Notes::STOPPING)), AfterCancel::Cancel)
             }
-            Self::Busy(notes) => (Self::Busy(Notes { stopping: true, ..notes }), AfterCancel::Nothing),
+            Self::Busy(notes) => (Self::Busy(notes.stopped_while_busy()), AfterCancel::Nothing),
             Self::InKernel(_) | Self::Done(_) | Self::Vacant => (self, AfterCancel::Nothing),
         }
     }
@@ -171,7 +218,7 @@ impl Stage {
     pub(crate) fn notes(self) -> Notes {
         match self {
             Self::Busy(notes) | Self::InKernel(notes) => notes,
-            Self::Vacant | Self::Parked { .. } | Self::Done(_) => Notes::default(),
+            Self::Vacant | Self::Parked { .. } | Self::Done(_) => Notes(0),
         }
     }
 }
@@ -182,23 +229,23 @@ mod tests {
 
     const ANSWER: Cqe = Cqe { user_data: 3, result: 17, flags: 0 };
     const PARKED: Stage = Stage::Parked { abandoned: false };
-    const UNTOLD: Notes = Notes { abandoned: false, stopping: false, quiet: false };
-    const STOPPING: Notes = Notes { stopping: true, ..UNTOLD };
-    const FORSAKEN: Notes = Notes { abandoned: true, stopping: true, ..UNTOLD };
-    const DETACHED: Notes = Notes { abandoned: true, ..UNTOLD };
-    const GOES_ON: Decision = Decision::GoesOn { quiet: false };
+    const UNTOLD: Notes = Notes(0);
+    const STOPPING: Notes = Notes(Notes::STOPPING);
+    const FORSAKEN: Notes = Notes(Notes::ABANDONED | Notes::STOPPING);
+    const DETACHED: Notes = Notes(Notes::ABANDONED);
+    const QUIET: Notes = Notes(Notes::QUIET);
 
     #[test]
     fn a_wanted_op_ends_in_done_and_wakes() {
         let busy = Stage::InKernel(UNTOLD).completion_comes();
         assert_eq!(busy, Stage::Busy(UNTOLD));
-        assert_eq!(busy.step_ended(Decision::Ended(ANSWER), UNTOLD), (Stage::Done(ANSWER), AfterStep::Wake));
+        assert_eq!(busy.ends(ANSWER), (Stage::Done(ANSWER), AfterEnd::Wake));
     }
 
     #[test]
     fn an_op_that_goes_on_stays_with_the_kernel() {
         let busy = Stage::InKernel(UNTOLD).completion_comes();
-        assert_eq!(busy.step_ended(GOES_ON, UNTOLD), (Stage::InKernel(UNTOLD), AfterStep::Nothing));
+        assert_eq!(busy.goes_on(false), (Stage::InKernel(UNTOLD), AfterStep::Nothing));
     }
 
     #[test]
@@ -206,10 +253,9 @@ mod tests {
         let (stage, after) = Stage::InKernel(UNTOLD).dropped(true, true);
         assert_eq!((stage, after), (Stage::InKernel(FORSAKEN), AfterDrop::Cancel));
         // Completions that do not end it ask for no second cancel.
-        let (stage, after) = stage.completion_comes().step_ended(GOES_ON, FORSAKEN);
+        let (stage, after) = stage.completion_comes().goes_on(false);
         assert_eq!((stage, after), (Stage::InKernel(FORSAKEN), AfterStep::Nothing));
-        let (_, after) = stage.completion_comes().step_ended(Decision::Ended(ANSWER), FORSAKEN);
-        assert_eq!(after, AfterStep::Discard(ANSWER));
+        assert_eq!(stage.completion_comes().ends(ANSWER).1, AfterEnd::Discard);
     }
 
     #[test]
@@ -222,19 +268,30 @@ mod tests {
     #[test]
     fn an_op_dropped_by_its_own_code_is_left_alone_until_that_code_returns() {
         let (busy, after) = Stage::InKernel(UNTOLD).completion_comes().dropped(true, true);
-        assert_eq!((busy, after), (Stage::Busy(FORSAKEN), AfterDrop::Nothing));
-        assert_eq!(busy.step_ended(GOES_ON, UNTOLD), (Stage::InKernel(FORSAKEN), AfterStep::Cancel));
-        assert_eq!(busy.step_ended(Decision::Ended(ANSWER), UNTOLD).1, AfterStep::Discard(ANSWER));
+        assert_eq!(after, AfterDrop::Nothing);
+        assert!(matches!(busy, Stage::Busy(notes) if notes.is_abandoned() && notes.is_stopping()));
+        assert_eq!(busy.goes_on(false), (Stage::InKernel(FORSAKEN), AfterStep::Cancel));
+        assert_eq!(busy.ends(ANSWER).1, AfterEnd::Discard);
     }
 
     #[test]
     fn a_cancelled_op_is_cancelled_once_and_still_wanted() {
         assert_eq!(Stage::InKernel(UNTOLD).cancelled(), (Stage::InKernel(STOPPING), AfterCancel::Cancel));
         assert_eq!(Stage::InKernel(STOPPING).cancelled(), (Stage::InKernel(STOPPING), AfterCancel::Nothing));
-        assert_eq!(Stage::Busy(UNTOLD).cancelled(), (Stage::Busy(STOPPING), AfterCancel::Nothing));
         assert_eq!(Stage::Done(ANSWER).cancelled(), (Stage::Done(ANSWER), AfterCancel::Nothing));
-        let (stage, after) = Stage::Busy(STOPPING).step_ended(Decision::Ended(ANSWER), STOPPING);
-        assert_eq!((stage, after), (Stage::Done(ANSWER), AfterStep::Wake));
+        assert_eq!(Stage::Busy(STOPPING).ends(ANSWER), (Stage::Done(ANSWER), AfterEnd::Wake));
+    }
+
+    #[test]
+    fn an_op_that_is_cancelled_while_it_is_busy_is_cancelled_once_behind_that() {
+        let (busy, after) = Stage::Busy(UNTOLD).cancelled();
+        assert_eq!(after, AfterCancel::Nothing);
+        // Told twice, the kernel is asked once.
+        let (busy, _) = busy.cancelled();
+        let (stage, after) = busy.goes_on(false);
+        assert_eq!((stage, after), (Stage::InKernel(STOPPING), AfterStep::Cancel));
+        let (stage, _) = stage.completion_comes().cancelled();
+        assert_eq!(stage.goes_on(false), (Stage::InKernel(STOPPING), AfterStep::Nothing));
     }
 
     #[test]
@@ -253,13 +310,13 @@ mod tests {
 
     #[test]
     fn an_op_is_quiet_until_its_next_completion() {
-        let (stage, after) = PARKED.start_comes().step_ended(Decision::GoesOn { quiet: true }, UNTOLD);
-        assert_eq!((stage, after), (Stage::InKernel(Notes { quiet: true, ..UNTOLD }), AfterStep::Nothing));
+        let (stage, after) = PARKED.start_comes().goes_on(true);
+        assert_eq!((stage, after), (Stage::InKernel(QUIET), AfterStep::Nothing));
         // Dropped and cancelled it stays quiet: silence still is its answer.
         let (stage, _) = stage.dropped(false, true);
-        assert_eq!(stage, Stage::InKernel(Notes { quiet: true, ..DETACHED }));
+        assert_eq!(stage, Stage::InKernel(DETACHED.with(Notes::QUIET)));
         let (stage, _) = stage.cancelled();
-        assert_eq!(stage, Stage::InKernel(Notes { quiet: true, ..FORSAKEN }));
+        assert_eq!(stage, Stage::InKernel(FORSAKEN.with(Notes::QUIET)));
         assert_eq!(stage.completion_comes(), Stage::Busy(FORSAKEN));
     }
 

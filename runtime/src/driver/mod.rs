@@ -44,7 +44,7 @@ use io_uring::{opcode, types};
 use crate::buf::PoolConfig;
 use crate::driver::attempts::Attempts;
 use crate::driver::lane::Lane;
-use crate::driver::lifecycle::{AfterCancel, AfterDrop, Decision, Notes, Stage};
+use crate::driver::lifecycle::{AfterCancel, AfterDrop, Stage};
 use crate::driver::pools::Pools;
 use crate::driver::quiet::Silent;
 use crate::driver::slots::{DetachedClose, Memory, OpKey, OpKind, Slot, Slots, WAKE};
@@ -177,20 +177,14 @@ impl Driver {
         self.running.set(running);
     }
 
-    /// Puts an op into a slot and starts it, or parks it behind the others of its lane.
-    ///
-    /// `move_in` writes the op into the slot's memory; `None` where no operation is taken any more, and then `move_in` has
-    /// not been called.
+    /// Takes a slot for an op that is to run in this lane. The caller moves the op in, and lets it [`begin`](Self::begin).
+    /// `None` where no operation is taken any more.
     ///
     /// # Panics
     ///
     /// Where the driver's runtime is not running: the operation could never complete.
-    pub(crate) fn submit(
-        &self,
-        kind: &'static OpKind,
-        lane: Option<&Lane>,
-        move_in: impl FnOnce(NonNull<Memory>),
-    ) -> Option<OpKey> {
+    #[inline]
+    pub(crate) fn reserve(&self, kind: &'static OpKind, lane: Option<&Lane>) -> Option<(OpKey, &Slot)> {
         if self.closed.get() {
             return None;
         }
@@ -198,37 +192,48 @@ impl Driver {
         if let Some(lane) = lane {
             assert!(lane.join(self.id), "{}: a lane orders the operations of one runtime", kind.name);
         }
-        let (key, slot) = self.slots.reserve(kind);
-        move_in(slot.memory());
+        Some(self.slots.reserve(kind))
+    }
+
+    /// Starts an op that has just been moved into its slot, or parks it behind the others of its lane.
+    #[inline]
+    pub(crate) fn begin(&self, key: OpKey, slot: &Slot, lane: Option<&Lane>) {
         slot.stage.set(Stage::Parked { abandoned: false });
         if let Some(lane) = lane {
             slot.lane.set(Some(lane.clone()));
             if !lane.enter(key) {
-                return Some(key);
+                return;
             }
         }
         if let Some(ended) = self.start(key, slot) {
             self.advance(ended);
         }
-        Some(key)
     }
 
     /// # Panics
     ///
     /// Where the driver's runtime is not running: what somebody is about to wait for could never come.
+    #[inline]
     pub fn assert_running(&self, what: &str) {
-        assert!(
-            self.running.get() || self.closed.get(),
-            "{what}: the runtime that this socket or file belongs to is not running: operations are awaited inside its own \
-             `block_on`",
-        );
+        if !self.running.get() && !self.closed.get() {
+            not_running(what);
+        }
     }
 
-    /// Looks for the answer of an op; registers who waits for it.
-    pub(crate) fn poll(&self, key: OpKey, cx: &mut Context<'_>) -> Poll<Cqe> {
+    /// Has an op that has ended moved out of its slot's memory, frees the slot, and gives the op out with its answer. Until then,
+    /// registers who waits for that.
+    #[inline]
+    pub(crate) fn poll<T>(
+        &self,
+        key: OpKey,
+        cx: &mut Context<'_>,
+        move_out: impl FnOnce(NonNull<Memory>) -> T,
+    ) -> Poll<(T, Cqe)> {
         let slot = self.slots.get(key).expect("the future of an op keeps it in its slot");
         if let Stage::Done(answer) = slot.stage.get() {
-            return Poll::Ready(answer);
+            let op = move_out(slot.memory());
+            self.slots.vacate(key, slot);
+            return Poll::Ready((op, answer));
         }
         match slot.waker.take() {
             Some(waker) if waker.will_wake(cx.waker()) => slot.waker.set(Some(waker)),
@@ -238,15 +243,6 @@ impl Driver {
             }
         }
         Poll::Pending
-    }
-
-    /// Has an op that has ended moved out of its slot's memory, and frees the slot.
-    pub(crate) fn take<T>(&self, key: OpKey, move_out: impl FnOnce(NonNull<Memory>) -> T) -> T {
-        let slot = self.slots.get(key).expect("the future of an op keeps it in its slot");
-        assert!(matches!(slot.stage.get(), Stage::Done(_)), "only an op that has ended may be taken out");
-        let op = move_out(slot.memory());
-        self.slots.vacate(key, slot);
-        op
     }
 
     /// The future of an op is dropped: nobody waits for the answer any more.
@@ -344,10 +340,10 @@ impl Driver {
 
     /// Starts an op whose turn has come. The answer is the lane that the op has left, where it ended at once.
     #[must_use]
+    #[inline]
     fn start(&self, key: OpKey, slot: &Slot) -> Option<Lane> {
-        // SAFETY: the op is in its slot, and parked: the step makes it busy, so nobody else touches it (I1).
-        let prepare = |kind: &OpKind, memory| unsafe { (kind.prepare)(memory, self) };
-        self.step(key, slot, slot.stage.get().start_comes(), false, prepare)
+        // SAFETY: the op is in its slot, and parked.
+        unsafe { (slot.kind.get().start)(self, key, slot) }
     }
 
     /// Ends a parked op without the kernel.
@@ -359,7 +355,7 @@ impl Driver {
         // SAFETY: the op is in its slot, it is busy on our behalf, and no kernel has seen it.
         shield(|| unsafe { (slot.kind.get().release)(slot.memory()) });
         // Its lane goes on as if it had never been there.
-        let _ = self.end_step(key, slot, Decision::Ended(Cqe::made_up(-libc::ECANCELED)), Notes::default());
+        let _ = self.end(key, slot, Cqe::made_up(-libc::ECANCELED));
     }
 }
 
@@ -376,6 +372,14 @@ impl fmt::Debug for Driver {
 fn next_id() -> NonZeroU64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NonZeroU64::new(NEXT.fetch_add(1, Ordering::Relaxed)).expect("fewer than 2^64 drivers")
+}
+
+#[cold]
+fn not_running(what: &str) -> ! {
+    panic!(
+        "{what}: the runtime that this socket or file belongs to is not running: operations are awaited inside its own \
+         `block_on`",
+    )
 }
 
 /// The error of everything that needs a runtime which is gone.

@@ -56,7 +56,7 @@ impl Driver {
             let stage = self.slots.get(key).map(|slot| slot.stage.get());
             // One that fell short has had its completion; it may even be with the kernel again, and then it isn't quiet.
             if let Some(Stage::InKernel(notes)) = stage
-                && notes.quiet
+                && notes.is_quiet()
             {
                 self.completed(key, Cqe::made_up(success));
             }

@@ -18,9 +18,9 @@ use std::os::fd::RawFd;
 use std::ptr::NonNull;
 use std::task::Waker;
 
+use crate::driver::Driver;
 use crate::driver::lane::Lane;
 use crate::driver::lifecycle::Stage;
-use crate::driver::{Driver, Step};
 use crate::kernel::Cqe;
 use crate::op::Description;
 
@@ -96,10 +96,12 @@ pub(crate) struct OpKind {
     pub(crate) cancel_on_drop: bool,
     /// Whether dropping the future of an op that waits in a lane takes it out again; else it runs when its turn comes.
     pub(crate) withdraw_on_drop: bool,
-    /// Makes the first entry.
-    pub(crate) prepare: unsafe fn(NonNull<Memory>, &Driver) -> Step,
-    /// Reads one completion.
-    pub(crate) step: unsafe fn(NonNull<Memory>, Cqe) -> Step,
+    /// Starts an op whose turn has come. The answer is the lane that the op has left, where it ended at once.
+    pub(crate) start: unsafe fn(&Driver, OpKey, &Slot) -> Option<Lane>,
+    /// Has the op read one completion, and does what it wants. The answer is the lane that the op has left, where it ended.
+    pub(crate) complete: unsafe fn(&Driver, OpKey, &Slot, Cqe) -> Option<Lane>,
+    /// Tells a busy op that it will not go on.
+    pub(crate) tell: unsafe fn(NonNull<Memory>, Cqe),
     /// Moves the op out, frees the slot, and then lets the op dispose of an answer that nobody waits for.
     pub(crate) discard: unsafe fn(&Slots, OpKey, Cqe),
     /// Moves the op out, frees the slot, and then drops the op, which has never been seen by the kernel.
@@ -144,8 +146,9 @@ impl Slot {
         is_awaited
     }
 
+    #[inline]
     pub(crate) fn memory(&self) -> NonNull<Memory> {
-        NonNull::new(self.memory.get()).expect("a cell inside a slot has an address")
+        NonNull::from(&self.memory).cast()
     }
 }
 
@@ -169,6 +172,7 @@ impl Slots {
     /// # Panics
     ///
     /// With more than 16 million operations at once.
+    #[inline]
     pub(crate) fn reserve(&self, kind: &'static OpKind) -> (OpKey, &Slot) {
         if self.vacant.get() == NONE {
             self.grow();
@@ -182,6 +186,7 @@ impl Slots {
     }
 
     /// The slot of an op that is still there.
+    #[inline]
     pub(crate) fn get(&self, key: OpKey) -> Option<&Slot> {
         let slot = self.at(key.index())?;
         (slot.generation.get() == key.generation()).then_some(slot)
@@ -194,6 +199,7 @@ impl Slots {
     }
 
     /// As [`release`](Self::release), for who has looked the slot up.
+    #[inline]
     pub(crate) fn vacate(&self, key: OpKey, slot: &Slot) {
         debug_assert_eq!(slot.generation.get(), key.generation(), "the key is that of the slot");
         slot.stage.set(Stage::Vacant);
@@ -201,9 +207,11 @@ impl Slots {
         slot.next_vacant.set(self.vacant.get());
         self.vacant.set(key.index() as u32);
         self.occupied.set(self.occupied.get() - 1);
-        // Both may be the last owners of something: dropped last, when the slot is already free.
+        // Both may be the last owners of something: dropped last, when the slot is already free. Most often nothing is left.
         let (lane, waker) = (slot.lane.take(), slot.waker.take());
-        drop((lane, waker));
+        if lane.is_some() || waker.is_some() {
+            drop((lane, waker));
+        }
     }
 
     /// How many slots hold an op.
@@ -224,6 +232,7 @@ impl Slots {
         unsafe { &*self.chunks.get() }.len()
     }
 
+    #[inline]
     fn at(&self, index: usize) -> Option<&Slot> {
         // SAFETY: the list is changed by `grow` and `drop` only, which call nobody, and this borrow ends with the line.
         let chunk = *unsafe { &*self.chunks.get() }.get(index / CHUNK)?;
@@ -232,6 +241,7 @@ impl Slots {
         Some(&chunk[index % CHUNK])
     }
 
+    #[cold]
     fn grow(&self) {
         let first = self.chunk_count() * CHUNK;
         assert!(first + CHUNK <= MOST, "more than {MOST} operations are in flight");
@@ -282,8 +292,9 @@ static NOTHING: OpKind = OpKind {
     name: "nothing",
     cancel_on_drop: false,
     withdraw_on_drop: true,
-    prepare: |_, _| unreachable!("a vacant slot is not prepared"),
-    step: |_, _| unreachable!("a vacant slot gets no completion"),
+    start: |_, _, _| unreachable!("a vacant slot is not started"),
+    complete: |_, _, _, _| unreachable!("a vacant slot gets no completion"),
+    tell: |_, _| unreachable!("a vacant slot has nobody to be told"),
     discard: |_, _, _| unreachable!("a vacant slot has nothing to discard"),
     withdraw: |_, _| unreachable!("a vacant slot has nothing to withdraw"),
     release: |_| unreachable!("a vacant slot has nothing to let go of"),

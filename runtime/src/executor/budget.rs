@@ -18,10 +18,12 @@ impl Budget {
     }
 
     /// A task begins its poll.
+    #[inline]
     pub(crate) fn refill(&self) {
         self.0.set(OPERATIONS);
     }
 
+    #[inline]
     fn take_one(&self) -> bool {
         match self.0.get() {
             0 => false,
@@ -50,6 +52,7 @@ impl Budget {
 /// # });
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[inline]
 pub fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
     let may_go_on = context::try_with(|core| {
         let may_go_on = core.executor.budget.take_one();

@@ -7,17 +7,14 @@
 
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::ptr::NonNull;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use crate::cancel_scope::{Stop, Watch, stop_now};
 use crate::context;
 use crate::driver::lane::Lane;
-use crate::driver::slots::{Memory, OpKey};
+use crate::driver::slots::OpKey;
 use crate::driver::{Driver, GONE};
 use crate::kernel::Cqe;
 use crate::op::attempt::attempt;
@@ -39,12 +36,12 @@ pub struct InFlight<T: Op> {
     stop: Option<Stop>,
 }
 
-enum State<T> {
+enum State<T: Op> {
     /// In its slot.
-    Submitted { driver: Rc<Driver>, key: OpKey, op: PhantomData<T> },
-    /// The op never left us, and this is its answer: it has ended at once on the driver that is named; or the runtime is gone, or
-    /// the scope was cancelled before. It lies here as it would in a slot.
-    Ended { driver: Option<Rc<Driver>>, memory: Memory, answer: Cqe },
+    Submitted { driver: Rc<Driver>, key: OpKey },
+    /// The op never left us, and this is what came of it: it has ended at once on the driver that is named; or the runtime is
+    /// gone, or the scope was cancelled before.
+    Ended { driver: Option<Rc<Driver>>, output: T::Output },
     /// The answer has been given.
     Finished,
 }
@@ -67,6 +64,7 @@ pub fn submit<T: Op>(op: T) -> InFlight<T> {
 /// # Panics
 ///
 /// Where the runtime is not running: nothing would ever complete the operation.
+#[inline]
 pub fn submit_to<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) -> InFlight<T> {
     if T::STOPPABLE
         && let Some(stop) = stop_now(!T::CANCEL_ON_DROP)
@@ -89,40 +87,63 @@ pub fn submit_behind<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) {
     driver.behind(|| drop(submit_anyhow(driver, lane, op)));
 }
 
+#[inline]
 fn submit_anyhow<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) -> InFlight<T> {
-    let mut op = Some(op);
-    let key = driver.submit(kind_of::<T>(), lane, |memory| {
-        if let Some(op) = op.take() {
-            move_in(memory, op);
-        }
-    });
-    match (key, op) {
-        (Some(key), _) => InFlight::new(State::Submitted { driver: Rc::clone(driver), key, op: PhantomData }),
-        (None, Some(op)) => InFlight::refused(op, Cqe::made_up(-GONE)),
-        (None, None) => unreachable!("an op that was refused was not moved"),
-    }
+    let Some((key, slot)) = driver.reserve(kind_of::<T>(), lane) else {
+        return InFlight::refused(op, Cqe::made_up(-GONE));
+    };
+    move_in(slot.memory(), op);
+    driver.begin(key, slot, lane);
+    InFlight::new(State::Submitted { driver: Rc::clone(driver), key })
 }
 
 impl<T: Op> InFlight<T> {
+    #[inline]
     fn new(state: State<T>) -> Self {
         Self { state, watch: Watch::default(), stop: None }
     }
 
+    #[cold]
     fn refused(op: T, answer: Cqe) -> Self {
         Self::ended(None, op, answer)
     }
 
     fn ended(driver: Option<Rc<Driver>>, op: T, answer: Cqe) -> Self {
-        let mut memory = [MaybeUninit::uninit(); 8];
-        move_in(NonNull::from(&mut memory), op);
-        Self::new(State::Ended { driver, memory, answer })
+        // SAFETY: the op has ended with this answer, or was refused and never began.
+        let output = unsafe { op.complete(answer) };
+        Self::new(State::Ended { driver, output })
     }
 
     /// Asks the kernel to stop. The answer comes as ever: the true one if the operation was faster, else `ECANCELED`.
     pub fn cancel(&self) {
-        if let State::Submitted { driver, key, .. } = &self.state {
+        if let State::Submitted { driver, key } = &self.state {
             driver.cancel(*key);
         }
+    }
+
+    /// What cancels it without a reference to it: for who keeps it in a cell, which its end may empty in the meantime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quoit_runtime::cancel_scope::is_cancelled;
+    /// use quoit_runtime::op::{PollOnce, submit};
+    /// use quoit_runtime::fd::SharedFd;
+    ///
+    /// # quoit_runtime::block_on(async {
+    /// let (reader, _writer) = std::io::pipe()?;
+    /// let polling = submit(PollOnce::readable(SharedFd::new(reader.into())));
+    /// polling.canceller().cancel();
+    /// assert!(is_cancelled(&polling.await.unwrap_err()));
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn canceller(&self) -> Canceller {
+        Canceller(match &self.state {
+            State::Submitted { driver, key } => Some((Rc::clone(driver), *key)),
+            State::Ended { .. } | State::Finished => None,
+        })
     }
 
     /// A cancel scope has asked it to stop.
@@ -130,28 +151,41 @@ impl<T: Op> InFlight<T> {
         self.stop.is_some()
     }
 
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Cqe> {
-        let (driver, key) = match &self.state {
-            State::Submitted { driver, key, .. } => (driver, *key),
-            State::Ended { answer, .. } => return Poll::Ready(*answer),
-            State::Finished => panic!("`InFlight` polled after it had completed"),
-        };
-        let mut poll = driver.poll(key, cx);
-        if T::STOPPABLE
-            && poll.is_pending()
-            && self.stop.is_none()
-            && let Some(stop) = self.watch.look(cx, !T::CANCEL_ON_DROP)
-        {
-            self.stop = Some(stop);
-            driver.cancel(key);
-            // One that had not begun has ended by now.
-            poll = driver.poll(key, cx);
+    /// The op that is in its slot has been looked at, and is pending. If its scope wants it to stop, that is done; `true`: it
+    /// may have ended by this.
+    #[inline]
+    fn look_at_scope(&mut self, cx: &mut Context<'_>) -> bool {
+        if !T::STOPPABLE || self.stop.is_some() {
+            return false;
         }
-        poll.map(|answer| match self.stop {
+        let Some(stop) = self.watch.look(cx, !T::CANCEL_ON_DROP) else { return false };
+        self.stop = Some(stop);
+        self.cancel();
+        true
+    }
+
+    /// What the op is told, where this is the kernel's answer.
+    #[inline]
+    fn told(&self, answer: Cqe) -> Cqe {
+        match self.stop {
             // Some operations of the kernel's worker threads call a cancel an interruption.
             Some(stop) if matches!(-answer.result(), libc::ECANCELED | libc::EINTR) => stop.answer(),
             _ => answer,
-        })
+        }
+    }
+}
+
+/// Cancels an operation, if that is still under way. See [`InFlight::canceller`].
+#[derive(Debug)]
+#[must_use = "it cancels when it is told to"]
+pub struct Canceller(Option<(Rc<Driver>, OpKey)>);
+
+impl Canceller {
+    /// Asks the kernel to stop, as [`InFlight::cancel`] does.
+    pub fn cancel(self) {
+        if let Some((driver, key)) = self.0 {
+            driver.cancel(key);
+        }
     }
 }
 
@@ -161,42 +195,49 @@ impl<T: Op> Unpin for InFlight<T> {}
 impl<T: Op> Future for InFlight<T> {
     type Output = T::Output;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
-        let answer = ready!(self.poll_answer(cx));
-        let op: T = match std::mem::replace(&mut self.state, State::Finished) {
-            State::Submitted { driver, key, .. } => {
-                // SAFETY: the slot's kind is that of `T`, the op has ended, and the slot is freed behind this.
-                driver.take(key, |memory| unsafe { move_out::<T>(memory) })
+        let this = &mut *self;
+        while let State::Submitted { driver, key } = &this.state {
+            // SAFETY: the slot's kind is that of `T`, and the op that is moved out has ended; the slot is freed behind this.
+            let ended = driver.poll(*key, cx, |memory| unsafe { move_out::<T>(memory) });
+            if let Poll::Ready((op, answer)) = ended {
+                this.state = State::Finished;
+                // SAFETY: the op has ended with this answer.
+                return Poll::Ready(unsafe { op.complete(this.told(answer)) });
             }
-            State::Ended { driver, memory, .. } => ended_op(driver, memory),
-            State::Finished => unreachable!("looked at above"),
-        };
-        // SAFETY: the op has ended with this answer, or was refused and never began.
-        Poll::Ready(unsafe { op.complete(answer) })
+            if !this.look_at_scope(cx) {
+                return Poll::Pending;
+            }
+        }
+        match std::mem::replace(&mut this.state, State::Finished) {
+            State::Ended { driver, output } => {
+                taken(driver);
+                Poll::Ready(output)
+            }
+            State::Submitted { .. } => unreachable!("looked at above"),
+            State::Finished => panic!("`InFlight` polled after it had completed"),
+        }
     }
 }
 
 impl<T: Op> Drop for InFlight<T> {
+    #[inline]
     fn drop(&mut self) {
         match std::mem::replace(&mut self.state, State::Finished) {
-            State::Submitted { driver, key, .. } => driver.abandon(key),
-            State::Ended { driver, memory, answer } => {
-                let op: T = ended_op(driver, memory);
-                // SAFETY: the op has ended with this answer, or was refused and never began.
-                unsafe { op.discard(answer) }
-            }
+            State::Submitted { driver, key } => driver.abandon(key),
+            // Whatever the kernel made is the output's, and goes with it.
+            State::Ended { driver, .. } => taken(driver),
             State::Finished => {}
         }
     }
 }
 
-/// Moves an op out that ended before it had a slot.
-fn ended_op<T: Op>(driver: Option<Rc<Driver>>, mut memory: Memory) -> T {
+/// The answer of an op that ended at once is taken, or dropped.
+fn taken(driver: Option<Rc<Driver>>) {
     if let Some(driver) = driver {
         driver.taken();
     }
-    // SAFETY: `InFlight::ended` has moved an op of this type in, and this memory is a move of that, which nobody uses again.
-    unsafe { move_out::<T>(NonNull::from(&mut memory)) }
 }
 
 impl<T: Op> fmt::Debug for InFlight<T> {

@@ -42,7 +42,7 @@ use std::ptr::NonNull;
 
 use io_uring::types;
 
-use crate::driver::slots::{Memory, OpKey, OpKind, Slots};
+use crate::driver::slots::{Memory, OpKey, OpKind, Slot, Slots};
 use crate::fd::SharedFd;
 use crate::kernel::Cqe;
 
@@ -54,7 +54,7 @@ pub use crate::op::change_names::ChangeNames;
 pub use crate::op::close::Close;
 pub use crate::op::connect::Connect;
 pub use crate::op::description::Description;
-pub use crate::op::in_flight::{InFlight, submit, submit_behind, submit_to};
+pub use crate::op::in_flight::{Canceller, InFlight, submit, submit_behind, submit_to};
 pub use crate::op::message::{MOST_DESCRIPTORS, Message, MessageSink, Traffic};
 pub use crate::op::nop::Nop;
 pub use crate::op::poll::PollOnce;
@@ -244,8 +244,9 @@ fn kind_of<T: Op>() -> &'static OpKind {
             name: T::NAME,
             cancel_on_drop: T::CANCEL_ON_DROP,
             withdraw_on_drop: T::WITHDRAW_ON_DROP,
-            prepare: prepare::<T>,
-            step: step::<T>,
+            start: start::<T>,
+            complete: complete::<T>,
+            tell: tell::<T>,
             discard: discard::<T>,
             withdraw: withdraw::<T>,
             release: release::<T>,
@@ -256,15 +257,28 @@ fn kind_of<T: Op>() -> &'static OpKind {
     }
 }
 
-unsafe fn prepare<T: Op>(memory: NonNull<Memory>, driver: &Driver) -> Step {
-    // SAFETY: the slot's kind is that of `T`, and the slot is busy on our behalf.
-    let op = unsafe { op_in::<T>(memory) };
-    // SAFETY: the driver calls this once, for the op in its slot.
-    let step = unsafe { op.prepare(driver) };
-    released(op, step)
+unsafe fn start<T: Op>(driver: &Driver, key: OpKey, slot: &Slot) -> Option<Lane> {
+    driver.start_by(key, slot, |memory, driver| {
+        // SAFETY: the slot's kind is that of `T`, and the slot is busy on our behalf.
+        let op = unsafe { op_in::<T>(memory) };
+        // SAFETY: the driver calls this once, for the op in its slot.
+        let step = unsafe { op.prepare(driver) };
+        released(op, step)
+    })
+}
+
+unsafe fn complete<T: Op>(driver: &Driver, key: OpKey, slot: &Slot, completion: Cqe) -> Option<Lane> {
+    driver.complete_by(key, slot, completion, |memory, completion| {
+        // SAFETY: the slot's kind is that of `T`, and the slot is busy on our behalf.
+        let op = unsafe { op_in::<T>(memory) };
+        // SAFETY: the driver found the slot by the completion's key.
+        let step = unsafe { op.step(completion) };
+        released(op, step)
+    })
 }
 
 /// Tells an op that has ended to let go.
+#[inline]
 fn released<T: Op>(op: &mut T, step: Step) -> Step {
     if let Step::Done(_) = step {
         op.release();
@@ -272,12 +286,12 @@ fn released<T: Op>(op: &mut T, step: Step) -> Step {
     step
 }
 
-unsafe fn step<T: Op>(memory: NonNull<Memory>, completion: Cqe) -> Step {
+unsafe fn tell<T: Op>(memory: NonNull<Memory>, answer: Cqe) {
     // SAFETY: the slot's kind is that of `T`, and the slot is busy on our behalf.
     let op = unsafe { op_in::<T>(memory) };
-    // SAFETY: the driver found the slot by the completion's key.
-    let step = unsafe { op.step(completion) };
-    released(op, step)
+    // SAFETY: the op is not going on, whatever it wants: the answer is as true as one of the kernel's.
+    let step = unsafe { op.step(answer) };
+    released(op, step);
 }
 
 unsafe fn discard<T: Op>(slots: &Slots, key: OpKey, answer: Cqe) {
