@@ -26,7 +26,7 @@ pub(crate) struct Accepting {
     /// Connections that nobody has asked for yet. Bounded by [`MOST_QUEUED`] and what comes until a cancel takes effect.
     queue: RefCell<VecDeque<OwnedFd>>,
     /// The accept that is in flight. Put here before its first completion can be, taken when it has ended.
-    armed: Cell<Option<InFlight<AcceptMulti>>>,
+    armed: RefCell<Option<InFlight<AcceptMulti>>>,
     /// The accept in flight was asked to stop, because the queue is full.
     is_stopping: Cell<bool>,
     /// An error that the next acceptor is to be told.
@@ -62,7 +62,7 @@ impl Accepting {
         Rc::new(Self {
             fd,
             queue: RefCell::new(VecDeque::new()),
-            armed: Cell::new(None),
+            armed: RefCell::new(None),
             is_stopping: Cell::new(false),
             error: Cell::new(None),
             failure: Cell::new(0),
@@ -123,18 +123,28 @@ impl Accepting {
     /// Ends the accept that is in flight, as far as it takes no waiting. Whether nothing is left of it, neither an operation
     /// nor connections that nobody has taken. It is armed again by whoever accepts next.
     pub(crate) fn quiesce(&self) -> bool {
-        if let (Some(armed), Some(driver)) = (self.armed.take(), self.fd.bound_driver()) {
+        if let (true, Some(driver)) = (self.is_armed(), self.fd.bound_driver()) {
             self.is_held.set(true);
             self.is_stopping.set(true);
-            armed.cancel();
-            self.armed.set(Some(armed));
+            self.cancel();
             driver.hurry();
             self.is_held.set(false);
         }
-        let armed = self.armed.take();
-        let is_idle = armed.is_none() && self.queue.borrow().is_empty();
-        self.armed.set(armed);
-        is_idle
+        !self.is_armed() && self.queue.borrow().is_empty()
+    }
+
+    /// An accept is in flight.
+    fn is_armed(&self) -> bool {
+        self.armed.borrow().is_some()
+    }
+
+    /// Asks the accept in flight to stop.
+    fn cancel(&self) {
+        // It may end in there, and is taken out then: it must be in its place.
+        let canceller = self.armed.borrow().as_ref().map(InFlight::canceller);
+        if let Some(canceller) = canceller {
+            canceller.cancel();
+        }
     }
 
     fn pop(&self) -> Option<OwnedFd> {
@@ -160,9 +170,9 @@ impl Accepting {
         if self.failure.get() != 0 || self.is_closed.get() || self.is_held.get() {
             return;
         }
-        if let Some(armed) = self.armed.take() {
-            // Also one that is being stopped: it answers first, and then it is armed again.
-            return self.armed.set(Some(armed));
+        // Also one that is being stopped: it answers first, and then it is armed again.
+        if self.is_armed() {
+            return;
         }
         self.is_stopping.set(false);
         let driver = self.fd.driver();
@@ -170,7 +180,8 @@ impl Accepting {
             return self.failure.set(GONE);
         }
         let op = AcceptMulti::new(self.fd.clone(), Rc::<Self>::clone(self));
-        self.armed.set(Some(submit_to(driver, None, op)));
+        let armed = submit_to(driver, None, op);
+        self.armed.replace(Some(armed));
     }
 
     /// The listener is of no further use.
@@ -203,13 +214,9 @@ impl AcceptSink for Accepting {
         queue.push_back(connection);
         let is_full = queue.len() >= MOST_QUEUED;
         drop(queue);
-        if is_full
-            && !self.is_stopping.replace(true)
-            && let Some(armed) = self.armed.take()
-        {
+        if is_full && !self.is_stopping.replace(true) {
             // Nobody takes them: the rest waits in the backlog, where the peers can see it.
-            armed.cancel();
-            self.armed.set(Some(armed));
+            self.cancel();
         }
         self.waiters.wake();
     }

@@ -209,6 +209,43 @@ fn a_stream_that_is_idle_becomes_one_of_std_with_its_own_descriptor() {
 }
 
 #[test]
+fn a_stream_becomes_one_of_std_also_outside_of_block_on() {
+    arena(|runtime| {
+        let (stream, mut peer) = run(runtime, async {
+            let (stream, mut peer) = pair();
+            peer.write_all(b"one").unwrap();
+            assert_eq!(&stream.recv().await.unwrap().unwrap()[..], b"one");
+            (stream, peer)
+        });
+        let number = stream.as_raw_fd();
+        let mut std = stream.into_std().unwrap();
+        assert_eq!(std.as_raw_fd(), number);
+        peer.write_all(b"two").unwrap();
+        let mut two = [0; 3];
+        std.read_exact(&mut two).unwrap();
+        assert_eq!(&two, b"two");
+    });
+}
+
+#[test]
+fn a_listener_becomes_one_of_std_also_outside_of_block_on() {
+    arena(|runtime| {
+        let (listener, address) = run(runtime, async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            // An accept is in flight from here on.
+            let first = TcpStream::connect(address).await.unwrap();
+            drop(listener.accept().await.unwrap());
+            drop(first);
+            (listener, address)
+        });
+        let std = listener.into_std().unwrap();
+        let _second = std::net::TcpStream::connect(address).unwrap();
+        assert!(std.accept().is_ok());
+    });
+}
+
+#[test]
 fn a_stream_with_bytes_or_writes_is_busy_and_its_descriptor_is_a_duplicate() {
     arena(|runtime| {
         run(runtime, async {

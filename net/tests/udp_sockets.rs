@@ -170,6 +170,24 @@ fn a_non_blocking_socket_from_outside_behaves_like_any_other_and_goes_back() {
 }
 
 #[test]
+fn a_socket_becomes_one_of_std_also_outside_of_block_on() {
+    arena(|runtime| {
+        let (socket, peer) = run(runtime, async {
+            let (socket, peer) = socket_and_peer().await;
+            assert!(poll_once(pin!(any_recv(&socket, 0))).await.is_pending());
+            // The receive is in flight from here on.
+            yield_now().await;
+            (socket, peer)
+        });
+        let address = socket.local_addr().unwrap();
+        let socket = socket.into_std().unwrap();
+        peer.send_to(b"later", address).unwrap();
+        let mut buf = [0; 8];
+        assert_eq!(socket.recv(&mut buf).unwrap(), 5);
+    });
+}
+
+#[test]
 fn a_dropped_or_closed_socket_with_a_receive_in_flight_frees_its_port() {
     test(async || {
         for close in [false, true] {

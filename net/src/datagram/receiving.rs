@@ -18,7 +18,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use quoit_runtime::fd::SharedFd;
-use quoit_runtime::op::{GONE, InFlight, Message, Rearm, RecvEnd, RecvMsg, RecvMsgMulti, Traffic, submit_to};
+use quoit_runtime::op::{
+    Canceller, GONE, InFlight, Message, Rearm, RecvEnd, RecvMsg, RecvMsgMulti, Traffic, submit_to,
+};
 use quoit_runtime::task::poll_budget;
 
 use crate::datagram::Datagrams;
@@ -29,7 +31,7 @@ pub(crate) struct Receiving {
     /// What has arrived, in order. Bounded by [`MOST_QUEUED`] and what arrives until a cancel takes effect.
     queue: RefCell<VecDeque<Arrival>>,
     /// The receive that is in flight. Put here before its first completion can be, taken when it has ended.
-    armed: Cell<Option<Armed>>,
+    armed: RefCell<Option<Armed>>,
     /// The receive in flight was asked to stop.
     is_stopping: Cell<bool>,
     /// No receiver will come any more.
@@ -62,6 +64,16 @@ enum Armed {
     Multi(InFlight<RecvMsgMulti>),
     /// With so much room.
     Single(InFlight<RecvMsg>, usize),
+}
+
+impl Armed {
+    /// What asks it to stop.
+    fn canceller(&self) -> Canceller {
+        match self {
+            Self::Multi(receive) => receive.canceller(),
+            Self::Single(receive, _) => receive.canceller(),
+        }
+    }
 }
 
 /// What a receiver wants.
@@ -121,10 +133,7 @@ impl Receiving {
 
     /// A receive is in flight.
     pub(crate) fn is_armed(&self) -> bool {
-        let armed = self.armed.take();
-        let is_armed = armed.is_some();
-        self.armed.set(armed);
-        is_armed
+        self.armed.borrow().is_some()
     }
 
     /// We shut down receiving: the kernel would go on waiting for datagrams that cannot come.
@@ -140,13 +149,7 @@ impl Receiving {
     pub(crate) fn quiesce(&self, fd: &SharedFd) -> bool {
         if let (true, Some(driver)) = (self.is_armed(), fd.bound_driver()) {
             self.is_stopping.set(true);
-            let armed = self.armed.take();
-            match &armed {
-                Some(Armed::Multi(receive)) => receive.cancel(),
-                Some(Armed::Single(receive, _)) => receive.cancel(),
-                None => {}
-            }
-            self.armed.set(armed);
+            self.cancel_if(|_| true);
             driver.hurry();
         }
         !self.is_armed() && self.queue.borrow().is_empty()
@@ -208,16 +211,11 @@ impl Receiving {
             this.most_room.set(this.most_room.get().max(room));
         }
         let bytes = single_bytes(owner.traffic, this.most_room.get());
-        if let Some(armed) = this.armed.take() {
+        if this.is_armed() {
             // Also one that is being stopped: it answers first, and then it is armed again. One with less room than this
             // receiver has must not cut what would fit.
-            if let Armed::Single(receive, room) = &armed
-                && *room < bytes
-                && !this.is_stopping.replace(true)
-            {
-                receive.cancel();
-            }
-            return this.armed.set(Some(armed));
+            let is_too_small = |armed: &Armed| matches!(armed, Armed::Single(_, room) if *room < bytes);
+            return this.cancel_if(|armed| is_too_small(armed) && !this.is_stopping.replace(true));
         }
         this.is_stopping.set(false);
         let driver = owner.fd.driver();
@@ -234,7 +232,7 @@ impl Receiving {
             let op = RecvMsg::new(owner.fd.clone(), owner.traffic, bytes, sink);
             Armed::Single(submit_to(driver, None, op), bytes)
         };
-        this.armed.set(Some(armed));
+        this.armed.replace(Some(armed));
     }
 
     /// A receiver has taken something: a multishot receive that was stopped for their slowness goes on.
@@ -261,13 +259,16 @@ impl Receiving {
     }
 
     fn stop_multishot(&self) {
-        let armed = self.armed.take();
-        if let Some(Armed::Multi(receive)) = &armed
-            && !self.is_stopping.replace(true)
-        {
-            receive.cancel();
+        self.cancel_if(|armed| matches!(armed, Armed::Multi(_)) && !self.is_stopping.replace(true));
+    }
+
+    /// Asks the receive in flight to stop, if it is one of these.
+    fn cancel_if(&self, is_meant: impl FnOnce(&Armed) -> bool) {
+        // It may end in there, and is taken out then: it must be in its place.
+        let canceller = self.armed.borrow().as_ref().filter(|armed| is_meant(armed)).map(Armed::canceller);
+        if let Some(canceller) = canceller {
+            canceller.cancel();
         }
-        self.armed.set(armed);
     }
 
     /// The receive in flight has ended.
@@ -282,7 +283,7 @@ impl Receiving {
         }
         match this.armed.take() {
             Some(Armed::Multi(armed)) if this.goes_on(owner, end) => {
-                this.armed.set(Some(Armed::Multi(armed)));
+                this.armed.replace(Some(Armed::Multi(armed)));
                 return Rearm::Yes;
             }
             ended => drop(ended),

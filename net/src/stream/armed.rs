@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use quoit_runtime::fd::SharedFd;
-use quoit_runtime::op::{InFlight, MessageSink, Recv, RecvMsg, RecvMsgMulti, RecvMulti, RecvSink, Traffic, submit_to};
+use quoit_runtime::op::{
+    Canceller, InFlight, MessageSink, Recv, RecvMsg, RecvMsgMulti, RecvMulti, RecvSink, Traffic, submit_to,
+};
 
 #[derive(Debug)]
 pub(crate) enum Armed {
@@ -57,13 +59,13 @@ impl Armed {
         matches!(self, Self::Multi(_) | Self::Messages(_))
     }
 
-    /// Asks it to stop.
-    pub(crate) fn cancel(&self) {
+    /// What asks it to stop.
+    pub(crate) fn canceller(&self) -> Canceller {
         match self {
-            Self::Multi(receive) => receive.cancel(),
-            Self::Single(receive) => receive.cancel(),
-            Self::Messages(receive) => receive.cancel(),
-            Self::Message(receive) => receive.cancel(),
+            Self::Multi(receive) => receive.canceller(),
+            Self::Single(receive) => receive.canceller(),
+            Self::Messages(receive) => receive.canceller(),
+            Self::Message(receive) => receive.canceller(),
         }
     }
 }

@@ -16,6 +16,7 @@ mod conversions;
 mod halves;
 mod io_traits;
 mod methods;
+mod queue;
 mod receiving;
 mod rights;
 

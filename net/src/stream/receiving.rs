@@ -20,7 +20,6 @@ mod descriptors;
 mod reading;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 
@@ -30,6 +29,7 @@ use quoit_runtime::op::{GONE, MessageSink, Rearm, RecvEnd, RecvSink, Traffic};
 
 use crate::stream::appetite::Appetite;
 use crate::stream::armed::Armed;
+use crate::stream::queue::Queue;
 use crate::stream::receiving::arrived::Assembled;
 use crate::stream::rights::Rights;
 use crate::waiters::{Place, Waiters};
@@ -40,7 +40,7 @@ pub(crate) struct Receiving {
     /// Bytes that a `read_exact` waits to have together; they come before those of the queue.
     assembled: RefCell<Assembled>,
     /// What has arrived, in order. Bounded by [`MOST_QUEUED`], [`MOST_BYTES_QUEUED`] and what arrives until a cancel takes effect.
-    queue: RefCell<VecDeque<RecvBuf>>,
+    queue: RefCell<Queue>,
     /// The descriptors that came with the bytes, where the stream takes them.
     rights: Option<Rights>,
     /// Somebody asks for descriptors: from now on no more is received at once than a reader has asked for, so that descriptors
@@ -49,9 +49,11 @@ pub(crate) struct Receiving {
     /// What comes after the queue.
     end: Cell<End>,
     /// The receive that is in flight. Put here before its first completion can be, taken when it has ended.
-    armed: Cell<Option<Armed>>,
+    armed: RefCell<Option<Armed>>,
     /// Which buffers the receive that is armed next gets; and the one in flight has, unless it was asked to stop.
     appetite: Cell<Appetite>,
+    /// So many bytes fill a common buffer; 0 until that is known.
+    common_bytes: Cell<usize>,
     /// The receive in flight was asked to stop.
     is_stopping: Cell<bool>,
     /// No receive is to be armed now.
@@ -120,6 +122,7 @@ impl Receiving {
     }
 
     /// Readers have taken something: a receive that was stopped for their slowness goes on.
+    #[inline]
     fn make_room<R: Receiver>(&self, owner: &Rc<R>) {
         if self.is_stopping.get() && !self.is_exact.get() && self.has_room() {
             Self::arm(owner, usize::MAX);
@@ -132,13 +135,18 @@ impl Receiving {
         if this.end.get() != End::Open || this.is_closed.get() || this.is_held.get() {
             return;
         }
-        if let Some(armed) = this.armed.take() {
-            if this.is_exact.get() && armed.is_multi() && !this.is_stopping.replace(true) {
-                armed.cancel();
+        // Also one that is being stopped: it answers first, and then it is armed again.
+        if this.is_armed() {
+            if this.is_exact.get() {
+                this.stop_multi();
             }
-            // Also one that is being stopped: it answers first, and then it is armed again.
-            return this.armed.set(Some(armed));
+            return;
         }
+        Self::arm_now(owner, wanted);
+    }
+
+    fn arm_now<R: Receiver>(owner: &Rc<R>, wanted: usize) {
+        let this = owner.receiving();
         this.is_stopping.set(false);
         let driver = owner.fd().driver();
         if driver.is_closed() {
@@ -147,7 +155,7 @@ impl Receiving {
         let is_large = this.appetite.get().is_large();
         let multi = || Armed::multi(owner.fd(), owner.clone(), this.rights.is_some(), is_large);
         match if this.is_exact.get() { None } else { multi() } {
-            Some(armed) => this.armed.set(Some(armed)),
+            Some(armed) => this.set_armed(armed),
             // Without a pool it goes on, if slowly.
             None => Self::arm_single(owner, wanted),
         }
@@ -156,7 +164,12 @@ impl Receiving {
     /// Receives once, into memory of its own.
     fn arm_single<R: Receiver>(owner: &Rc<R>, wanted: usize) {
         let armed = Armed::single(owner.fd(), owner.clone(), owner.receiving().rights.is_some(), wanted);
-        owner.receiving().armed.set(Some(armed));
+        owner.receiving().set_armed(armed);
+    }
+
+    fn set_armed(&self, armed: Armed) {
+        let before = self.armed.replace(Some(armed));
+        debug_assert!(before.is_none(), "one receive is in flight");
     }
 
     /// Bytes have arrived.
@@ -164,8 +177,11 @@ impl Receiving {
         if self.is_closed.get() {
             return;
         }
-        self.weigh(fd, bytes.len());
-        self.queue.borrow_mut().push_back(bytes);
+        // Most are short, and come to streams whose buffers are common.
+        if bytes.len() >= self.common_bytes.get() || self.appetite.get().is_large() {
+            self.weigh(fd, bytes.len());
+        }
+        self.queue.borrow_mut().push(bytes);
         let is_full = self.exceeds(MOST_QUEUED, MOST_BYTES_QUEUED)
             || self.rights.as_ref().is_some_and(|rights| rights.count() >= MOST_DESCRIPTORS_QUEUED);
         if is_full && !self.is_stopping.replace(true) {
@@ -184,6 +200,7 @@ impl Receiving {
             None => common.buffer_bytes() as usize,
             Some(_) => Traffic::UnixStream.room_in(common.buffer_bytes()),
         };
+        self.common_bytes.set(common_bytes);
         let (before, after) = (self.appetite.get(), self.appetite.get().after(bytes, common_bytes));
         if after.is_large() && !before.is_large() && driver.large_pool().is_none() {
             return;
@@ -196,17 +213,24 @@ impl Receiving {
 
     /// Asks the receive in flight to stop.
     fn cancel(&self) {
-        if let Some(armed) = self.armed.take() {
-            armed.cancel();
-            self.armed.set(Some(armed));
+        // It may end in there, and is taken out then: it must be in its place.
+        let canceller = self.armed.borrow().as_ref().map(Armed::canceller);
+        if let Some(canceller) = canceller {
+            canceller.cancel();
         }
     }
 
+    /// Asks the receive in flight to stop where it is one that goes on.
+    fn stop_multi(&self) {
+        let is_multi = self.armed.borrow().as_ref().is_some_and(Armed::is_multi);
+        if is_multi && !self.is_stopping.replace(true) {
+            self.cancel();
+        }
+    }
+
+    #[inline]
     fn is_armed(&self) -> bool {
-        let armed = self.armed.take();
-        let is_armed = armed.is_some();
-        self.armed.set(armed);
-        is_armed
+        self.armed.borrow().is_some()
     }
 
     /// The receive in flight has ended.
@@ -221,7 +245,7 @@ impl Receiving {
         // A single receive is over in any case; a multishot one is armed again in its slot, where that is all it needs.
         match this.armed.take() {
             Some(armed) if armed.is_multi() && this.goes_on(owner, end) => {
-                this.armed.set(Some(armed));
+                this.set_armed(armed);
                 return Rearm::Yes;
             }
             ended => drop(ended),

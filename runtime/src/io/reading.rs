@@ -30,7 +30,7 @@ pub(crate) struct Reading {
     /// terminal or a FIFO goes on after an end.
     outcome: Cell<Option<i32>>,
     /// The read that is in flight. Taken when it has ended.
-    armed: Cell<Option<InFlight<ReadNext>>>,
+    armed: RefCell<Option<InFlight<ReadNext>>>,
     /// How many handles there are.
     users: Cell<usize>,
     /// Where bytes go that nobody has taken when this is gone.
@@ -55,7 +55,7 @@ impl Reading {
             fd,
             queue: RefCell::new(queue),
             outcome: Cell::new(None),
-            armed: Cell::new(None),
+            armed: RefCell::new(None),
             users: Cell::new(1),
             leftovers,
             waiters: Waiters::default(),
@@ -162,15 +162,16 @@ impl Reading {
 
     /// Sees to it that a read is in flight.
     fn arm(self: &Rc<Self>, wanted: usize) {
-        if let Some(armed) = self.armed.take() {
-            return self.armed.set(Some(armed));
+        if self.armed.borrow().is_some() {
+            return;
         }
         let driver = self.fd.driver();
         if driver.is_closed() {
             return self.outcome.set(Some(GONE));
         }
         let op = ReadNext::new(self.fd.clone(), wanted.min(MOST_BYTES), self.clone());
-        self.armed.set(Some(submit_to(driver, None, op)));
+        let armed = submit_to(driver, None, op);
+        self.armed.replace(Some(armed));
     }
 
     /// There is one handle more than the one of the beginning.

@@ -1,9 +1,8 @@
 //! What has arrived and nobody has read: bytes put together for a `read_exact`, then the buffers of the queue.
 
-use std::collections::VecDeque;
-
 use quoit_runtime::buf::RecvBuf;
 
+use crate::stream::queue::Queue;
 use crate::stream::receiving::{MOST_BYTES_QUEUED, MOST_QUEUED, Receiving};
 
 #[derive(Debug, Default)]
@@ -30,7 +29,7 @@ impl Assembled {
 pub(super) struct Arrived<'a> {
     of: &'a Receiving,
     pub(super) assembled: Assembled,
-    pub(super) queue: VecDeque<RecvBuf>,
+    pub(super) queue: Queue,
 }
 
 impl Arrived<'_> {
@@ -42,21 +41,30 @@ impl Arrived<'_> {
 impl Drop for Arrived<'_> {
     fn drop(&mut self) {
         self.of.assembled.replace(std::mem::take(&mut self.assembled));
-        let late = self.of.queue.replace(std::mem::take(&mut self.queue));
-        self.of.queue.borrow_mut().extend(late);
+        let mut late = self.of.queue.replace(std::mem::take(&mut self.queue));
+        while let Some(bytes) = late.pop() {
+            self.of.queue.borrow_mut().push(bytes);
+        }
     }
 }
 
 impl Receiving {
     /// Takes the first bytes.
+    #[inline]
     pub(super) fn pop(&self) -> Option<RecvBuf> {
-        let assembled = self.assembled.take();
-        if !assembled.bytes.is_empty() {
-            let mut bytes = RecvBuf::from_vec(assembled.bytes);
-            bytes.advance(assembled.taken);
-            return Some(bytes);
+        if self.assembled.borrow().bytes.is_empty() {
+            self.queue.borrow_mut().pop()
+        } else {
+            Some(self.pop_assembled())
         }
-        self.queue.borrow_mut().pop_front()
+    }
+
+    #[cold]
+    fn pop_assembled(&self) -> RecvBuf {
+        let assembled = self.assembled.take();
+        let mut bytes = RecvBuf::from_vec(assembled.bytes);
+        bytes.advance(assembled.taken);
+        bytes
     }
 
     /// Hands out bytes in order until `take` takes fewer than it was given, without the descriptors that came with them.
@@ -79,14 +87,13 @@ impl Receiving {
         if !assembled.rest().is_empty() {
             return there_were;
         }
-        while let Some(front) = queue.front_mut() {
-            let taken = take(front);
+        while let Some(front) = queue.front() {
+            let (taken, len) = (take(front), front.len());
             self.advance(taken);
-            if taken < front.len() {
-                front.advance(taken);
+            queue.take_of_front(taken);
+            if taken < len {
                 break;
             }
-            queue.pop_front();
         }
         there_were
     }
@@ -101,8 +108,7 @@ impl Receiving {
 
     /// How many bytes are there.
     pub(super) fn available(&self) -> usize {
-        let queued = self.queue.borrow().iter().map(|bytes| bytes.len()).sum::<usize>();
-        self.assembled.borrow().rest().len() + queued
+        self.assembled.borrow().rest().len() + self.queue.borrow().bytes()
     }
 
     /// Moves the queued bytes into memory of our own, which gives their buffers back to the ring.
@@ -110,15 +116,17 @@ impl Receiving {
         let mut assembled = self.assembled.borrow_mut();
         let room = wanted.saturating_sub(assembled.rest().len());
         assembled.bytes.reserve(room);
-        for bytes in self.queue.borrow_mut().drain(..) {
+        let mut queue = self.queue.take();
+        while let Some(bytes) = queue.pop() {
             assembled.bytes.extend_from_slice(&bytes);
         }
     }
 
     /// Whether so many buffers, or so many bytes, wait in the queue.
+    #[inline]
     pub(super) fn exceeds(&self, buffers: usize, bytes: usize) -> bool {
         let queue = self.queue.borrow();
-        queue.len() >= buffers || queue.iter().map(|bytes| bytes.len()).sum::<usize>() >= bytes
+        queue.len() >= buffers || queue.bytes() >= bytes
     }
 
     /// A receive that was stopped may go on: the queue is half empty.

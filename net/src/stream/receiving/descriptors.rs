@@ -74,13 +74,19 @@ impl Receiving {
     }
 
     /// Bytes have been taken.
+    #[inline]
     pub(super) fn advance(&self, count: usize) {
-        self.rights.iter().for_each(|rights| rights.advance(count));
+        if let Some(rights) = &self.rights {
+            rights.advance(count);
+        }
     }
 
     /// What came with the bytes that have been taken is closed.
+    #[inline]
     pub(super) fn close_taken(&self) {
-        self.rights.iter().for_each(Rights::close_taken);
+        if let Some(rights) = &self.rights {
+            rights.close_taken();
+        }
     }
 }
 

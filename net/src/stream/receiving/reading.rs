@@ -12,6 +12,7 @@ use crate::waiters::Place;
 
 impl Receiving {
     /// The next bytes, as they came; `None` at the end.
+    #[inline]
     pub(crate) fn poll_recv<R: Receiver>(
         owner: &Rc<R>,
         cx: &mut Context<'_>,
@@ -103,7 +104,7 @@ impl Receiving {
         let arrived = owner.receiving().take_arrived();
         let there_were = arrived.there_are();
         filler.fill(buf, arrived.assembled.rest());
-        for bytes in &arrived.queue {
+        for bytes in arrived.queue.iter() {
             if filler.spare(buf) == 0 {
                 break;
             }
@@ -131,6 +132,7 @@ impl Receiving {
     }
 
     /// What comes after the bytes; waits for it, and for more bytes, of which the reader wants so many.
+    #[inline]
     pub(super) fn poll_end<R: Receiver>(
         owner: &Rc<R>,
         cx: &mut Context<'_>,
