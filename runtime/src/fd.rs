@@ -98,6 +98,7 @@ impl SharedFd {
         WeakFd(Rc::downgrade(self.descriptor()))
     }
 
+    #[inline]
     fn descriptor(&self) -> &Rc<Descriptor> {
         &self.0
     }
@@ -108,6 +109,7 @@ impl SharedFd {
     ///
     /// Outside a runtime, with the caller's location, if it has not been bound before.
     #[track_caller]
+    #[inline]
     pub fn driver(&self) -> &Rc<Driver> {
         match self.descriptor().driver.get() {
             Some(driver) => driver,
@@ -128,24 +130,30 @@ impl SharedFd {
     }
 
     /// The driver, if there has been an operation.
+    #[inline]
     pub fn bound_driver(&self) -> Option<&Rc<Driver>> {
         self.descriptor().driver.get()
     }
 
     /// No runtime performs its operations: it has had none, or that is gone.
+    #[inline]
     pub fn has_no_runtime(&self) -> bool {
         self.bound_driver().is_none_or(|driver| driver.is_closed())
     }
 
     /// The first error that ended the sending side for good.
     pub fn send_error(&self) -> Option<io::Error> {
-        match self.descriptor().send_error.get() {
-            0 => None,
-            errno => Some(io::Error::from_raw_os_error(errno)),
-        }
+        self.send_errno().map(io::Error::from_raw_os_error)
+    }
+
+    /// The errno of that.
+    #[inline]
+    pub(crate) fn send_errno(&self) -> Option<i32> {
+        Some(self.descriptor().send_error.get()).filter(|errno| *errno != 0)
     }
 
     /// Whether we have shut down the sending side.
+    #[inline]
     pub fn is_send_shut(&self) -> bool {
         self.descriptor().send_shut.get()
     }
@@ -288,6 +296,7 @@ impl AsFd for SharedFd {
 }
 
 impl AsRawFd for SharedFd {
+    #[inline]
     fn as_raw_fd(&self) -> RawFd {
         self.descriptor().fd.as_raw_fd()
     }

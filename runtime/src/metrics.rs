@@ -7,10 +7,12 @@ use std::cell::Cell;
 pub(crate) struct Counter(Cell<u64>);
 
 impl Counter {
+    #[inline]
     pub(crate) fn add(&self, count: u64) {
         self.0.set(self.0.get().wrapping_add(count));
     }
 
+    #[inline]
     pub(crate) fn get(&self) -> u64 {
         self.0.get()
     }

@@ -45,11 +45,16 @@ impl List {
     }
 
     /// Puts a waiter in its order.
+    #[inline]
     fn insert(&mut self, waiter: Waiter) {
-        let Some(first) = &mut self.first else {
-            self.first = Some(waiter);
-            return;
-        };
+        match self.first {
+            None => self.first = Some(waiter),
+            Some(_) => self.insert_among(waiter),
+        }
+    }
+
+    fn insert_among(&mut self, waiter: Waiter) {
+        let Some(first) = &mut self.first else { return };
         let behind = if waiter.number < first.number { mem::replace(first, waiter) } else { waiter };
         let position = self.others.partition_point(|other| other.number < behind.number);
         self.others.insert(position, behind);
@@ -135,6 +140,10 @@ impl Place<'_> {
 
     #[inline]
     fn leave(&self) {
+        // Whoever was woken is not there any more.
+        if self.waiters.is_empty() {
+            return;
+        }
         let left = self.waiters.list.borrow_mut().remove(self.number);
         drop(left);
     }

@@ -1,4 +1,7 @@
 //! The public methods of streams and of their halves, written once for all of them.
+//!
+//! Where a method only hands on to the core, it answers the future of that: an `async fn` around it would move the buffer once
+//! more, and keep room for it twice.
 
 /// What can be read: `recv`, `read` and their kin, for a type with a method `core`.
 macro_rules! reading_methods {
@@ -18,8 +21,8 @@ macro_rules! reading_methods {
         /// # Panics
         ///
         /// Outside a runtime.
-        pub async fn recv(&self) -> ::std::io::Result<Option<::quoit_runtime::buf::RecvBuf>> {
-            self.core().recv().await
+        pub fn recv(&self) -> impl Future<Output = ::std::io::Result<Option<::quoit_runtime::buf::RecvBuf>>> {
+            self.core().recv()
         }
 
         /// Reads what is there into the room of a buffer, at least one byte; waits for it where nothing is. 0 at the end of
@@ -36,11 +39,11 @@ macro_rules! reading_methods {
         /// # Panics
         ///
         /// Outside a runtime.
-        pub async fn read<B: ::quoit_runtime::buf::IoBufMut>(
+        pub fn read<B: ::quoit_runtime::buf::IoBufMut>(
             &self,
             buf: B,
-        ) -> ::quoit_runtime::buf::BufResult<usize, B> {
-            self.core().read(buf).await
+        ) -> impl Future<Output = ::quoit_runtime::buf::BufResult<usize, B>> {
+            self.core().read(buf)
         }
 
         /// Reads until a buffer is full, and answers how many bytes that took.
@@ -58,11 +61,11 @@ macro_rules! reading_methods {
         /// # Panics
         ///
         /// Outside a runtime.
-        pub async fn read_exact<B: ::quoit_runtime::buf::IoBufMut>(
+        pub fn read_exact<B: ::quoit_runtime::buf::IoBufMut>(
             &self,
             buf: B,
-        ) -> ::quoit_runtime::buf::BufResult<usize, B> {
-            self.core().read_exact(buf).await
+        ) -> impl Future<Output = ::quoit_runtime::buf::BufResult<usize, B>> {
+            self.core().read_exact(buf)
         }
 
         /// Reads what is there into several buffers, one after another. As [`read`](Self::read) otherwise.
@@ -78,11 +81,11 @@ macro_rules! reading_methods {
         /// # Panics
         ///
         /// Outside a runtime.
-        pub async fn read_vectored<V: ::quoit_runtime::buf::IoVectoredBufMut>(
+        pub fn read_vectored<V: ::quoit_runtime::buf::IoVectoredBufMut>(
             &self,
             bufs: V,
-        ) -> ::quoit_runtime::buf::BufResult<usize, V> {
-            self.core().read_vectored(bufs).await
+        ) -> impl Future<Output = ::quoit_runtime::buf::BufResult<usize, V>> {
+            self.core().read_vectored(bufs)
         }
 
         /// Copies what is there into the room of a buffer, and leaves it there for the next read. As [`read`](Self::read)
@@ -99,11 +102,11 @@ macro_rules! reading_methods {
         /// # Panics
         ///
         /// Outside a runtime.
-        pub async fn peek<B: ::quoit_runtime::buf::IoBufMut>(
+        pub fn peek<B: ::quoit_runtime::buf::IoBufMut>(
             &self,
             buf: B,
-        ) -> ::quoit_runtime::buf::BufResult<usize, B> {
-            self.core().peek(buf).await
+        ) -> impl Future<Output = ::quoit_runtime::buf::BufResult<usize, B>> {
+            self.core().peek(buf)
         }
 
         /// Waits until the next read need not wait: bytes are there, or the end, or an error.
@@ -119,8 +122,8 @@ macro_rules! reading_methods {
         /// # Panics
         ///
         /// Outside a runtime.
-        pub async fn readable(&self) -> ::std::io::Result<()> {
-            self.core().readable().await
+        pub fn readable(&self) -> impl Future<Output = ::std::io::Result<()>> {
+            self.core().readable()
         }
     };
 }
@@ -186,8 +189,11 @@ macro_rules! writing_methods {
         /// # Panics
         ///
         /// Outside a runtime.
-        pub async fn write<B: ::quoit_runtime::buf::IoBuf>(&self, buf: B) -> ::quoit_runtime::buf::BufResult<usize, B> {
-            self.core().write(buf).await
+        pub fn write<B: ::quoit_runtime::buf::IoBuf>(
+            &self,
+            buf: B,
+        ) -> impl Future<Output = ::quoit_runtime::buf::BufResult<usize, B>> {
+            self.core().write(buf)
         }
 
         /// Writes all of a buffer.
@@ -208,11 +214,11 @@ macro_rules! writing_methods {
         /// # Panics
         ///
         /// Outside a runtime.
-        pub async fn write_all<B: ::quoit_runtime::buf::IoBuf>(
+        pub fn write_all<B: ::quoit_runtime::buf::IoBuf>(
             &self,
             buf: B,
-        ) -> ::quoit_runtime::buf::BufResult<(), B> {
-            self.core().write_all(buf).await
+        ) -> impl Future<Output = ::quoit_runtime::buf::BufResult<(), B>> {
+            self.core().write_all(buf)
         }
 
         /// Writes all of a buffer without copying it into the kernel. It pays for large buffers on real networks; short ones
@@ -234,11 +240,11 @@ macro_rules! writing_methods {
         /// # Panics
         ///
         /// Outside a runtime.
-        pub async fn write_all_zc<B: ::quoit_runtime::buf::IoBuf>(
+        pub fn write_all_zc<B: ::quoit_runtime::buf::IoBuf>(
             &self,
             buf: B,
-        ) -> ::quoit_runtime::buf::BufResult<(), B> {
-            self.core().write_all_zc(buf).await
+        ) -> impl Future<Output = ::quoit_runtime::buf::BufResult<(), B>> {
+            self.core().write_all_zc(buf)
         }
 
         /// Writes as much of several buffers as the kernel takes at once, and answers how much.
@@ -254,11 +260,11 @@ macro_rules! writing_methods {
         /// # Panics
         ///
         /// Outside a runtime.
-        pub async fn write_vectored<V: ::quoit_runtime::buf::IoVectoredBuf>(
+        pub fn write_vectored<V: ::quoit_runtime::buf::IoVectoredBuf>(
             &self,
             bufs: V,
-        ) -> ::quoit_runtime::buf::BufResult<usize, V> {
-            self.core().write_vectored(bufs).await
+        ) -> impl Future<Output = ::quoit_runtime::buf::BufResult<usize, V>> {
+            self.core().write_vectored(bufs)
         }
 
         /// Writes all of several buffers, one after another.
@@ -274,11 +280,11 @@ macro_rules! writing_methods {
         /// # Panics
         ///
         /// Outside a runtime.
-        pub async fn write_all_vectored<V: ::quoit_runtime::buf::IoVectoredBuf>(
+        pub fn write_all_vectored<V: ::quoit_runtime::buf::IoVectoredBuf>(
             &self,
             bufs: V,
-        ) -> ::quoit_runtime::buf::BufResult<(), V> {
-            self.core().write_all_vectored(bufs).await
+        ) -> impl Future<Output = ::quoit_runtime::buf::BufResult<(), V>> {
+            self.core().write_all_vectored(bufs)
         }
 
         /// Waits until the next write need not wait: earlier ones are out, and the socket has room, or an error.
@@ -294,8 +300,8 @@ macro_rules! writing_methods {
         /// # Panics
         ///
         /// Outside a runtime.
-        pub async fn writable(&self) -> ::std::io::Result<()> {
-            self.core().writable().await
+        pub fn writable(&self) -> impl Future<Output = ::std::io::Result<()>> {
+            self.core().writable()
         }
     };
 }

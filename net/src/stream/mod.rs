@@ -19,6 +19,7 @@ mod methods;
 mod queue;
 mod receiving;
 mod rights;
+mod writing;
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -33,12 +34,13 @@ use quoit_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBu
 use quoit_runtime::cancel_scope::{check, stoppable, transferred, with_transferred};
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{
-    self, InFlight, Lane, Message, MessageSink, PollOnce, Rearm, RecvEnd, RecvSink, Send, SendRights, SendVectored,
-    SendZc, send_now, submit_behind, submit_to,
+    self, Begun, InFlight, Lane, Message, MessageSink, PollOnce, Rearm, RecvEnd, RecvSink, SendRights, SendVectored,
+    SendZc, begin, send_now, submit_behind, submit_to,
 };
 use quoit_runtime::timer::{Instant, Timer};
 
 use crate::stream::receiving::{Receiver, Receiving};
+use crate::stream::writing::{Part, Whole, Writing};
 use crate::waiters::Waiters;
 
 pub(crate) use crate::stream::conversions::stream_conversions;
@@ -215,19 +217,14 @@ impl StreamSocket {
         submit_to(self.shared.fd.driver(), None, PollOnce::writable(self.shared.fd.clone())).await.map(drop)
     }
 
-    pub(crate) async fn write<B: IoBuf>(&self, buf: B) -> BufResult<usize, B> {
-        if let Some(result) = self.send_now(&buf) {
-            return (result, buf);
-        }
-        self.send(Send::some(self.shared.fd.clone(), buf)).await
+    #[inline]
+    pub(crate) fn write<B: IoBuf>(&self, buf: B) -> Writing<'_, B, Part> {
+        Writing::new(self, buf)
     }
 
-    pub(crate) async fn write_all<B: IoBuf>(&self, buf: B) -> BufResult<(), B> {
-        if let Some(result) = self.send_now(&buf) {
-            return (result.map(drop), buf);
-        }
-        let (result, buf) = self.send(Send::all(self.shared.fd.clone(), buf)).await;
-        (result.map(drop), buf)
+    #[inline]
+    pub(crate) fn write_all<B: IoBuf>(&self, buf: B) -> Writing<'_, B, Whole> {
+        Writing::new(self, buf)
     }
 
     pub(crate) async fn write_all_zc<B: IoBuf>(&self, buf: B) -> BufResult<(), B> {
@@ -269,6 +266,7 @@ impl StreamSocket {
 
     /// Sends a copy of a short message at the end of the turn, where that is wanted, nothing is under way and nothing speaks
     /// against it: a write that is known to fail, and one in a cancelled scope, tell so themselves.
+    #[inline]
     fn send_now<B: IoBuf>(&self, buf: &B) -> Option<io::Result<usize>> {
         let Shared { fd, receiving, sending, write_behind } = &*self.shared;
         if !write_behind.get() || fd.is_send_shut() || receiving.has_failed() || check().is_err() {
@@ -276,6 +274,12 @@ impl StreamSocket {
         }
         let bytes = buf.as_bytes();
         send_now(fd, sending, bytes).map(|result| result.map(|()| bytes.len()))
+    }
+
+    /// Begins to send behind the writes that are under way.
+    #[inline]
+    fn begin<T: op::Op>(&self, op: T) -> Begun<T> {
+        begin(self.shared.fd.driver(), Some(&self.shared.sending), op)
     }
 
     /// Sends behind the writes that are under way.

@@ -91,6 +91,7 @@ impl Receiving {
     }
 
     /// A place for a future that is to wait here.
+    #[inline]
     pub(crate) fn place(&self) -> Place<'_> {
         self.waiters.place()
     }
@@ -109,6 +110,7 @@ impl Receiving {
     }
 
     /// Whether the socket is known to have failed.
+    #[inline]
     pub(crate) fn has_failed(&self) -> bool {
         matches!(self.end.get(), End::Failed(_))
     }
@@ -130,6 +132,7 @@ impl Receiving {
     }
 
     /// Sees to it that a receive is in flight, for a reader that wants so many bytes.
+    #[inline]
     fn arm<R: Receiver>(owner: &Rc<R>, wanted: usize) {
         let this = owner.receiving();
         if this.end.get() != End::Open || this.is_closed.get() || this.is_held.get() {
@@ -167,6 +170,7 @@ impl Receiving {
         owner.receiving().set_armed(armed);
     }
 
+    #[inline]
     fn set_armed(&self, armed: Armed) {
         let before = self.armed.replace(Some(armed));
         debug_assert!(before.is_none(), "one receive is in flight");

@@ -270,6 +270,7 @@ pub(crate) unsafe fn commit<B: IoBufMut + ?Sized>(buf: &mut B, count: usize) -> 
 
 /// A length as an SQE may carry it. The kernel moves no more than this in one operation anyhow, and a longer length must
 /// not turn into a short one, or into 0, by losing its upper bits.
+#[inline]
 pub(crate) fn sqe_len(len: usize) -> u32 {
     u32::try_from(len).map_or(MAX_RW_COUNT, |len| len.min(MAX_RW_COUNT))
 }

@@ -82,6 +82,7 @@ impl RecvBuf {
     }
 
     /// The first `len` bytes of a buffer that has just become a loan: its drop will end it.
+    #[inline]
     pub(super) fn from_loan(pool: BufferPool, bid: u16, start: NonNull<u8>, len: u32) -> Self {
         Self { source: Source::Loan(Loan { pool, start, len, bid, held: true }), truncated: false }
     }
@@ -167,6 +168,7 @@ impl RecvBuf {
 }
 
 impl Loan {
+    #[inline]
     fn bytes(&self) -> &[u8] {
         // SAFETY: the kernel has written these bytes, and the buffer is nobody else's until the loan ends (I6); the pool
         // keeps it mapped.
@@ -209,6 +211,7 @@ impl Drop for RemoteLoan {
 impl Deref for RecvBuf {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         match &self.source {
             Source::Loan(loan) => loan.bytes(),
@@ -226,10 +229,12 @@ impl AsRef<[u8]> for RecvBuf {
 // SAFETY: the bytes lie in the pool's slab or on the heap, so they stay while the value moves; a loan is the only one of
 // its buffer (I6), and neither it nor `Bytes` lets them be written to.
 unsafe impl IoBuf for RecvBuf {
+    #[inline]
     fn as_ptr(&self) -> *const u8 {
         self[..].as_ptr()
     }
 
+    #[inline]
     fn len(&self) -> usize {
         self[..].len()
     }

@@ -55,7 +55,7 @@ impl Driver {
     pub(crate) fn may_attempt(&self) -> bool {
         let attempts = &self.attempts;
         let has_room = attempts.are_possible && attempts.left.get() > 0 && attempts.untaken.get() == 0;
-        has_room && self.overtakes_nothing() && !self.dispatching.get() && self.is_at_work()
+        self.overtakes_nothing() && has_room && !self.dispatching.get() && self.is_at_work()
     }
 
     /// Nothing was pushed that has not been submitted.

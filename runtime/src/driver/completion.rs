@@ -205,8 +205,9 @@ impl Driver {
     #[must_use]
     #[inline]
     pub(super) fn end(&self, key: OpKey, slot: &Slot, answer: Cqe) -> Option<Lane> {
-        let (stage, after) = slot.stage.get().ends(answer);
+        let (stage, after) = slot.stage.get().ends();
         slot.stage.set(stage);
+        slot.answer.set(answer);
         // The slot may be vacant, or another op's, once anybody else's code has run: its lane is taken before.
         let lane = slot.lane.take();
         match after {

@@ -148,6 +148,7 @@ impl Driver {
     }
 
     /// Pushes an entry that will have a final completion.
+    #[inline]
     pub(super) fn push_counted(&self, sqe: Sqe) {
         self.in_kernel.set(self.in_kernel.get() + 1);
         self.push(sqe);

@@ -21,8 +21,6 @@
 
 use std::fmt;
 
-use crate::kernel::Cqe;
-
 /// What an op has been told: bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Notes(u8);
@@ -89,8 +87,8 @@ pub(crate) enum Stage {
     Busy(Notes),
     /// An entry of the op has been pushed: its memory is the kernel's until the final completion.
     InKernel(Notes),
-    /// The op has ended; the future has not come for the answer yet.
-    Done(Cqe),
+    /// The op has ended, and its slot has the answer; the future has not come for it yet.
+    Done,
 }
 
 /// What is to be done with an op that goes on after its own code has run.
@@ -125,7 +123,7 @@ pub(crate) enum AfterDrop {
     /// will see the notes.
     Nothing,
     /// It had ended: take the op out and let it discard the answer.
-    Discard(Cqe),
+    Discard,
 }
 
 /// What is to be done when an op is to be cancelled.
@@ -146,7 +144,7 @@ impl Stage {
     pub(crate) fn start_comes(self) -> Self {
         match self {
             Self::Parked { abandoned } => Self::Busy(if abandoned { Notes(Notes::ABANDONED) } else { Notes(0) }),
-            Self::Vacant | Self::Busy(_) | Self::InKernel(_) | Self::Done(_) => {
+            Self::Vacant | Self::Busy(_) | Self::InKernel(_) | Self::Done => {
                 unreachable!("{self:?}: an op is started once")
             }
         }
@@ -157,7 +155,7 @@ impl Stage {
     pub(crate) fn completion_comes(self) -> Self {
         match self {
             Self::InKernel(notes) => Self::Busy(notes.without(Notes::QUIET)),
-            Self::Vacant | Self::Parked { .. } | Self::Busy(_) | Self::Done(_) => {
+            Self::Vacant | Self::Parked { .. } | Self::Busy(_) | Self::Done => {
                 unreachable!("{self:?} expects no completion")
             }
         }
@@ -173,11 +171,11 @@ impl Stage {
         (Self::InKernel(if quiet { told.with(Notes::QUIET) } else { told }), after)
     }
 
-    /// The op's own code has run, and the op has ended with this answer.
+    /// The op's own code has run, and the op has ended.
     #[inline]
-    pub(crate) fn ends(self, answer: Cqe) -> (Self, AfterEnd) {
+    pub(crate) fn ends(self) -> (Self, AfterEnd) {
         let Self::Busy(notes) = self else { unreachable!("{self:?}: only a busy op can end its step") };
-        if notes.is_abandoned() { (self, AfterEnd::Discard) } else { (Self::Done(answer), AfterEnd::Wake) }
+        if notes.is_abandoned() { (self, AfterEnd::Discard) } else { (Self::Done, AfterEnd::Wake) }
     }
 
     /// The future is being dropped. `stop`: the op's kind wants to be cancelled then; `withdraw`: it wants not to begin.
@@ -197,7 +195,7 @@ impl Stage {
                 let told = notes.with(Notes::ABANDONED);
                 (Self::Busy(if stop { told.stopped_while_busy() } else { told }), AfterDrop::Nothing)
             }
-            Self::Done(answer) => (self, AfterDrop::Discard(answer)),
+            Self::Done => (self, AfterDrop::Discard),
             Self::Vacant => unreachable!("a key outlives its op only when the op was taken, and then the key is stale"),
         }
     }
@@ -210,7 +208,7 @@ impl Stage {
                 (Self::InKernel(notes.with(Notes::STOPPING)), AfterCancel::Cancel)
             }
             Self::Busy(notes) => (Self::Busy(notes.stopped_while_busy()), AfterCancel::Nothing),
-            Self::InKernel(_) | Self::Done(_) | Self::Vacant => (self, AfterCancel::Nothing),
+            Self::InKernel(_) | Self::Done | Self::Vacant => (self, AfterCancel::Nothing),
         }
     }
 
@@ -218,7 +216,7 @@ impl Stage {
     pub(crate) fn notes(self) -> Notes {
         match self {
             Self::Busy(notes) | Self::InKernel(notes) => notes,
-            Self::Vacant | Self::Parked { .. } | Self::Done(_) => Notes(0),
+            Self::Vacant | Self::Parked { .. } | Self::Done => Notes(0),
         }
     }
 }
@@ -227,7 +225,6 @@ impl Stage {
 mod tests {
     use super::*;
 
-    const ANSWER: Cqe = Cqe { user_data: 3, result: 17, flags: 0 };
     const PARKED: Stage = Stage::Parked { abandoned: false };
     const UNTOLD: Notes = Notes(0);
     const STOPPING: Notes = Notes(Notes::STOPPING);
@@ -239,7 +236,7 @@ mod tests {
     fn a_wanted_op_ends_in_done_and_wakes() {
         let busy = Stage::InKernel(UNTOLD).completion_comes();
         assert_eq!(busy, Stage::Busy(UNTOLD));
-        assert_eq!(busy.ends(ANSWER), (Stage::Done(ANSWER), AfterEnd::Wake));
+        assert_eq!(busy.ends(), (Stage::Done, AfterEnd::Wake));
     }
 
     #[test]
@@ -255,7 +252,7 @@ mod tests {
         // Completions that do not end it ask for no second cancel.
         let (stage, after) = stage.completion_comes().goes_on(false);
         assert_eq!((stage, after), (Stage::InKernel(FORSAKEN), AfterStep::Nothing));
-        assert_eq!(stage.completion_comes().ends(ANSWER).1, AfterEnd::Discard);
+        assert_eq!(stage.completion_comes().ends().1, AfterEnd::Discard);
     }
 
     #[test]
@@ -271,15 +268,15 @@ mod tests {
         assert_eq!(after, AfterDrop::Nothing);
         assert!(matches!(busy, Stage::Busy(notes) if notes.is_abandoned() && notes.is_stopping()));
         assert_eq!(busy.goes_on(false), (Stage::InKernel(FORSAKEN), AfterStep::Cancel));
-        assert_eq!(busy.ends(ANSWER).1, AfterEnd::Discard);
+        assert_eq!(busy.ends().1, AfterEnd::Discard);
     }
 
     #[test]
     fn a_cancelled_op_is_cancelled_once_and_still_wanted() {
         assert_eq!(Stage::InKernel(UNTOLD).cancelled(), (Stage::InKernel(STOPPING), AfterCancel::Cancel));
         assert_eq!(Stage::InKernel(STOPPING).cancelled(), (Stage::InKernel(STOPPING), AfterCancel::Nothing));
-        assert_eq!(Stage::Done(ANSWER).cancelled(), (Stage::Done(ANSWER), AfterCancel::Nothing));
-        assert_eq!(Stage::Busy(STOPPING).ends(ANSWER), (Stage::Done(ANSWER), AfterEnd::Wake));
+        assert_eq!(Stage::Done.cancelled(), (Stage::Done, AfterCancel::Nothing));
+        assert_eq!(Stage::Busy(STOPPING).ends(), (Stage::Done, AfterEnd::Wake));
     }
 
     #[test]
@@ -298,7 +295,7 @@ mod tests {
     fn a_parked_op_is_withdrawn_and_a_finished_one_discarded() {
         assert_eq!(PARKED.dropped(true, true), (PARKED, AfterDrop::Withdraw));
         assert_eq!(PARKED.cancelled(), (PARKED, AfterCancel::Withdraw));
-        assert_eq!(Stage::Done(ANSWER).dropped(false, true), (Stage::Done(ANSWER), AfterDrop::Discard(ANSWER)));
+        assert_eq!(Stage::Done.dropped(false, true), (Stage::Done, AfterDrop::Discard));
     }
 
     #[test]

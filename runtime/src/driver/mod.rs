@@ -153,6 +153,7 @@ impl Driver {
     }
 
     /// No operation is taken any more: the runtime has been shut down.
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.closed.get()
     }
@@ -169,6 +170,7 @@ impl Driver {
     }
 
     /// The runtime that this driver belongs to is inside `block_on`.
+    #[inline]
     pub fn is_running(&self) -> bool {
         self.running.get()
     }
@@ -230,7 +232,8 @@ impl Driver {
         move_out: impl FnOnce(NonNull<Memory>) -> T,
     ) -> Poll<(T, Cqe)> {
         let slot = self.slots.get(key).expect("the future of an op keeps it in its slot");
-        if let Stage::Done(answer) = slot.stage.get() {
+        if slot.stage.get() == Stage::Done {
+            let answer = slot.answer.get();
             let op = move_out(slot.memory());
             self.slots.vacate(key, slot);
             return Poll::Ready((op, answer));
@@ -262,7 +265,7 @@ impl Driver {
             AfterDrop::Cancel => self.push_cancel(key),
             AfterDrop::Nothing => {}
             // SAFETY: the op has ended (its final completion is here); the call frees the slot.
-            AfterDrop::Discard(answer) => unsafe { (kind.discard)(&self.slots, key, answer) },
+            AfterDrop::Discard => unsafe { (kind.discard)(&self.slots, key, slot.answer.get()) },
         }
         drop(waker);
         self.settle();

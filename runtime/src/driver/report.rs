@@ -29,7 +29,7 @@ impl Driver {
         let kind = slot.kind.get();
         let stage = slot.stage.get();
         let description = match stage {
-            Stage::Vacant | Stage::Done(_) => return None,
+            Stage::Vacant | Stage::Done => return None,
             // Its own code is running, and has the memory.
             Stage::Busy(_) => Description::default(),
             // SAFETY: the op is in its slot, its code is not running, and `describe` only reads what the op's owner side

@@ -126,6 +126,8 @@ pub(crate) struct Slot {
     next_vacant: Cell<u32>,
     /// Where the op stands. Set only by the driver.
     pub(crate) stage: Cell<Stage>,
+    /// The answer, once the op has ended.
+    pub(crate) answer: Cell<Cqe>,
     /// Who waits for the answer. Taken out before it is woken or dropped: a waker may be anybody's code (I8).
     pub(crate) waker: Cell<Option<Waker>>,
     /// The code of the op that lives here; meaningless while the slot is vacant.
@@ -250,6 +252,7 @@ impl Slots {
             generation: Cell::new(0),
             next_vacant: Cell::new(if offset + 1 < CHUNK { (first + offset + 1) as u32 } else { NONE }),
             stage: Cell::new(Stage::Vacant),
+            answer: Cell::new(Cqe::made_up(0)),
             waker: Cell::new(None),
             kind: Cell::new(&NOTHING),
             lane: Cell::new(None),

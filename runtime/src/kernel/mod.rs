@@ -42,11 +42,13 @@ pub struct Sqe(squeue::Entry);
 
 impl Sqe {
     /// The operation's code, `IORING_OP_*`.
+    #[inline]
     pub fn opcode(&self) -> u32 {
         self.0.get_opcode()
     }
 
     /// The same entry under the key by which its completions will be known.
+    #[inline]
     pub(crate) fn keyed(self, user_data: u64) -> Self {
         Self(self.0.user_data(user_data))
     }
@@ -86,6 +88,7 @@ pub struct Cqe {
 
 impl Cqe {
     /// What the operation answered: a count, a descriptor, or a negative errno.
+    #[inline]
     pub fn result(&self) -> i32 {
         self.result
     }
@@ -95,6 +98,7 @@ impl Cqe {
     /// # Errors
     ///
     /// A negative result is the errno.
+    #[inline]
     pub fn value(&self) -> io::Result<u32> {
         u32::try_from(self.result).map_err(|_| error_of(self, 0))
     }
@@ -105,6 +109,7 @@ impl Cqe {
     /// # Errors
     ///
     /// As [`value`](Self::value).
+    #[inline]
     pub fn transferred(&self, count: usize) -> io::Result<usize> {
         if self.result >= 0 { Ok(count) } else { Err(error_of(self, count)) }
     }
@@ -115,21 +120,25 @@ impl Cqe {
     }
 
     /// Whether somebody waits for the operation that this completion, given to its step, belongs to.
+    #[inline]
     pub fn is_wanted(&self) -> bool {
         self.user_data != UNWANTED
     }
 
     /// The same completion for the step of an operation whose future is gone.
+    #[inline]
     pub(crate) fn unwanted(self) -> Self {
         Self { user_data: UNWANTED, ..self }
     }
 
     /// More completions of the same submission follow (`IORING_CQE_F_MORE`).
+    #[inline]
     pub fn more(&self) -> bool {
         cqueue::more(self.flags)
     }
 
     /// The buffer that the kernel picked from a buffer ring, if it did (`IORING_CQE_F_BUFFER`).
+    #[inline]
     pub fn buffer_id(&self) -> Option<u16> {
         cqueue::buffer_select(self.flags)
     }
@@ -140,6 +149,7 @@ impl Cqe {
     }
 
     /// An answer that no kernel gave: the operation ended before it reached one.
+    #[inline]
     pub(crate) fn made_up(result: i32) -> Self {
         Self { user_data: 0, result, flags: 0 }
     }

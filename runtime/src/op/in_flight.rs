@@ -17,7 +17,7 @@ use crate::driver::lane::Lane;
 use crate::driver::slots::OpKey;
 use crate::driver::{Driver, GONE};
 use crate::kernel::Cqe;
-use crate::op::attempt::attempt;
+use crate::op::attempt::{attempt, may_attempt};
 use crate::op::{Op, kind_of, move_in, move_out};
 
 /// An operation that the driver has, as a future of its answer.
@@ -39,11 +39,27 @@ pub struct InFlight<T: Op> {
 enum State<T: Op> {
     /// In its slot.
     Submitted { driver: Rc<Driver>, key: OpKey },
-    /// The op never left us, and this is what came of it: it has ended at once on the driver that is named; or the runtime is
-    /// gone, or the scope was cancelled before.
-    Ended { driver: Option<Rc<Driver>>, output: T::Output },
+    /// The op never left us, and this is what came of it. In a box, as it is rare, and all futures would have room for it.
+    Ended(Box<Ended<T>>),
     /// The answer has been given.
     Finished,
+}
+
+/// An op that has ended before it had a slot: it has ended at once on the driver that is named; or the runtime is gone, or
+/// the scope was cancelled before.
+struct Ended<T: Op> {
+    driver: Option<Rc<Driver>>,
+    output: T::Output,
+}
+
+/// What became of an operation that was to begin.
+#[derive(Debug)]
+#[must_use = "an operation runs, but its answer is lost unless it is awaited"]
+pub enum Begun<T: Op> {
+    /// It has ended at once.
+    Ended(T::Output),
+    /// It is under way.
+    UnderWay(InFlight<T>),
 }
 
 /// Starts an operation on the current runtime.
@@ -64,21 +80,47 @@ pub fn submit<T: Op>(op: T) -> InFlight<T> {
 /// # Panics
 ///
 /// Where the runtime is not running: nothing would ever complete the operation.
-#[inline]
 pub fn submit_to<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) -> InFlight<T> {
+    match begin(driver, lane, op) {
+        Begun::UnderWay(in_flight) => in_flight,
+        Begun::Ended(output) => {
+            driver.ended_at_once();
+            InFlight::ended(Some(Rc::clone(driver)), output)
+        }
+    }
+}
+
+/// As [`submit_to`], for who polls the operation at once: where it has ended by then, that costs nothing more.
+///
+/// # Panics
+///
+/// As [`submit_to`].
+#[inline]
+pub fn begin<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) -> Begun<T> {
     if T::STOPPABLE
         && let Some(stop) = stop_now(!T::CANCEL_ON_DROP)
     {
-        return InFlight::refused(op, stop.answer());
+        return refused(op, stop.answer());
     }
-    let mut op = op;
-    match attempt(driver, lane, &mut op) {
-        Some(answer) => {
-            driver.ended_at_once();
-            InFlight::ended(Some(Rc::clone(driver)), op, answer)
-        }
-        None => submit_anyhow(driver, lane, op),
+    if may_attempt::<T>(driver, lane) {
+        return begin_at_once(driver, lane, op);
     }
+    Begun::UnderWay(submit_anyhow(driver, lane, op))
+}
+
+/// Not inlined, so that an op which takes the ring is not moved about for it.
+#[inline(never)]
+fn begin_at_once<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) -> Begun<T> {
+    match attempt(driver, op) {
+        Ok(output) => Begun::Ended(output),
+        Err(op) => Begun::UnderWay(submit_anyhow(driver, lane, op)),
+    }
+}
+
+#[cold]
+fn refused<T: Op>(op: T, answer: Cqe) -> Begun<T> {
+    // SAFETY: the op was refused, and never began.
+    Begun::Ended(unsafe { op.complete(answer) })
 }
 
 /// As [`submit_to`], but nobody waits for the answer, and no cancel scope keeps it from beginning: for what has to be done
@@ -87,11 +129,9 @@ pub fn submit_behind<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) {
     driver.behind(|| drop(submit_anyhow(driver, lane, op)));
 }
 
-#[inline]
+#[inline(always)]
 fn submit_anyhow<T: Op>(driver: &Rc<Driver>, lane: Option<&Lane>, op: T) -> InFlight<T> {
-    let Some((key, slot)) = driver.reserve(kind_of::<T>(), lane) else {
-        return InFlight::refused(op, Cqe::made_up(-GONE));
-    };
+    let Some((key, slot)) = driver.reserve(kind_of::<T>(), lane) else { return InFlight::gone(op) };
     move_in(slot.memory(), op);
     driver.begin(key, slot, lane);
     InFlight::new(State::Submitted { driver: Rc::clone(driver), key })
@@ -103,15 +143,15 @@ impl<T: Op> InFlight<T> {
         Self { state, watch: Watch::default(), stop: None }
     }
 
+    /// The runtime is.
     #[cold]
-    fn refused(op: T, answer: Cqe) -> Self {
-        Self::ended(None, op, answer)
+    fn gone(op: T) -> Self {
+        // SAFETY: the op was refused, and never began.
+        Self::ended(None, unsafe { op.complete(Cqe::made_up(-GONE)) })
     }
 
-    fn ended(driver: Option<Rc<Driver>>, op: T, answer: Cqe) -> Self {
-        // SAFETY: the op has ended with this answer, or was refused and never began.
-        let output = unsafe { op.complete(answer) };
-        Self::new(State::Ended { driver, output })
+    fn ended(driver: Option<Rc<Driver>>, output: T::Output) -> Self {
+        Self::new(State::Ended(Box::new(Ended { driver, output })))
     }
 
     /// Asks the kernel to stop. The answer comes as ever: the true one if the operation was faster, else `ECANCELED`.
@@ -142,7 +182,7 @@ impl<T: Op> InFlight<T> {
     pub fn canceller(&self) -> Canceller {
         Canceller(match &self.state {
             State::Submitted { driver, key } => Some((Rc::clone(driver), *key)),
-            State::Ended { .. } | State::Finished => None,
+            State::Ended(_) | State::Finished => None,
         })
     }
 
@@ -202,17 +242,23 @@ impl<T: Op> Future for InFlight<T> {
             // SAFETY: the slot's kind is that of `T`, and the op that is moved out has ended; the slot is freed behind this.
             let ended = driver.poll(*key, cx, |memory| unsafe { move_out::<T>(memory) });
             if let Poll::Ready((op, answer)) = ended {
-                this.state = State::Finished;
+                // Its key is stale by now.
+                let answer = this.told(answer);
                 // SAFETY: the op has ended with this answer.
-                return Poll::Ready(unsafe { op.complete(this.told(answer)) });
+                let output = unsafe { op.complete(answer) };
+                this.state = State::Finished;
+                return Poll::Ready(output);
             }
             if !this.look_at_scope(cx) {
                 return Poll::Pending;
             }
         }
         match std::mem::replace(&mut this.state, State::Finished) {
-            State::Ended { driver, output } => {
-                taken(driver);
+            State::Ended(ended) => {
+                let Ended { driver, output } = *ended;
+                if let Some(driver) = driver {
+                    driver.taken();
+                }
                 Poll::Ready(output)
             }
             State::Submitted { .. } => unreachable!("looked at above"),
@@ -224,19 +270,16 @@ impl<T: Op> Future for InFlight<T> {
 impl<T: Op> Drop for InFlight<T> {
     #[inline]
     fn drop(&mut self) {
-        match std::mem::replace(&mut self.state, State::Finished) {
-            State::Submitted { driver, key } => driver.abandon(key),
+        match &self.state {
+            State::Submitted { driver, key } => driver.abandon(*key),
             // Whatever the kernel made is the output's, and goes with it.
-            State::Ended { driver, .. } => taken(driver),
+            State::Ended(ended) => {
+                if let Some(driver) = &ended.driver {
+                    driver.taken();
+                }
+            }
             State::Finished => {}
         }
-    }
-}
-
-/// The answer of an op that ended at once is taken, or dropped.
-fn taken(driver: Option<Rc<Driver>>) {
-    if let Some(driver) = driver {
-        driver.taken();
     }
 }
 
@@ -245,7 +288,7 @@ impl<T: Op> fmt::Debug for InFlight<T> {
         let mut out = f.debug_struct("InFlight");
         match &self.state {
             State::Submitted { key, .. } => out.field(T::NAME, key),
-            State::Ended { .. } => out.field(T::NAME, &"ended"),
+            State::Ended(_) => out.field(T::NAME, &"ended"),
             State::Finished => out.field(T::NAME, &"finished"),
         };
         out.finish()

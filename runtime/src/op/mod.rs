@@ -54,7 +54,7 @@ pub use crate::op::change_names::ChangeNames;
 pub use crate::op::close::Close;
 pub use crate::op::connect::Connect;
 pub use crate::op::description::Description;
-pub use crate::op::in_flight::{Canceller, InFlight, submit, submit_behind, submit_to};
+pub use crate::op::in_flight::{Begun, Canceller, InFlight, begin, submit, submit_behind, submit_to};
 pub use crate::op::message::{MOST_DESCRIPTORS, Message, MessageSink, Traffic};
 pub use crate::op::nop::Nop;
 pub use crate::op::poll::PollOnce;
@@ -183,6 +183,7 @@ pub unsafe trait Op: Sized + 'static {
 }
 
 /// The descriptor of an op that has not ended, as an entry names it.
+#[inline]
 fn target_of(fd: &Option<SharedFd>) -> types::Fd {
     types::Fd(fd.as_ref().expect("an op has its descriptor until it has ended").as_raw_fd())
 }
@@ -196,6 +197,7 @@ const fn is_inline<T>() -> bool {
 }
 
 /// Moves an op into the memory of a slot.
+#[inline]
 fn move_in<T: Op>(memory: NonNull<Memory>, op: T) {
     if is_inline::<T>() {
         // SAFETY: the slot is vacant, large enough and aligned.
@@ -211,6 +213,7 @@ fn move_in<T: Op>(memory: NonNull<Memory>, op: T) {
 /// # Safety
 ///
 /// An op of this type is there, and nobody will look for it again.
+#[inline]
 unsafe fn move_out<T: Op>(memory: NonNull<Memory>) -> T {
     if is_inline::<T>() {
         // SAFETY: the caller says so.
@@ -227,6 +230,7 @@ unsafe fn move_out<T: Op>(memory: NonNull<Memory>) -> T {
 /// # Safety
 ///
 /// An op of this type is there, and nobody else touches it for the lifetime.
+#[inline]
 unsafe fn op_in<'a, T: Op>(memory: NonNull<Memory>) -> &'a mut T {
     if is_inline::<T>() {
         // SAFETY: the caller says so.

@@ -39,10 +39,12 @@ impl<B: IoBuf> Send<B> {
     }
 
     /// Sends the whole buffer.
+    #[inline]
     pub fn all(fd: SharedFd, buf: B) -> Self {
         Self { fd: Some(fd), buf, sent: 0, extent: Extent::All }
     }
 
+    #[inline]
     fn send_rest(&mut self) -> Step {
         if let Some(answer) = broken(self.fd.as_ref()) {
             return Step::Done(answer);
@@ -261,6 +263,7 @@ pub(super) enum Outcome {
     Failed(i32),
 }
 
+#[inline]
 pub(super) fn outcome(fd: Option<&SharedFd>, sent: usize, completion: Completion) -> Outcome {
     let errno = match completion.result() {
         count @ 1.. => return Outcome::Sent(count as usize),
@@ -281,16 +284,19 @@ pub(super) fn outcome(fd: Option<&SharedFd>, sent: usize, completion: Completion
 }
 
 /// The answer of a send on a socket whose sending side is broken.
+#[inline]
 pub(super) fn broken(fd: Option<&SharedFd>) -> Option<Completion> {
-    let error = fd?.send_error()?;
-    Some(Completion::made_up(-error.raw_os_error().unwrap_or(libc::EPIPE)))
+    let errno = fd?.send_errno()?;
+    Some(Completion::made_up(-errno))
 }
 
 /// What a step answers that has come to an end. A send that is not all out goes on by the ring.
+#[inline]
 fn ended(step: Step) -> Option<Completion> {
     if let Step::Done(answer) = step { Some(answer) } else { None }
 }
 
+#[inline]
 pub(super) fn flags(extent: Extent) -> i32 {
     match extent {
         Extent::Some => libc::MSG_NOSIGNAL,
