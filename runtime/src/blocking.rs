@@ -1,18 +1,15 @@
 //! Threads for calls that block, such as name resolution: they never hold up the thread of a ring.
 //!
-//! One pool serves the whole process. It grows with the work up to a cap, beyond which work queues; a thread without work
-//! goes away after a while.
+//! One [crew](crate::crew) serves the whole process. It grows with the work up to a cap, beyond which work queues; a thread
+//! without work goes away after a while.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::thread;
-use std::time::Duration;
 
 use crate::context;
+use crate::crew::{Crew, Plan};
 use crate::driver::shield;
 use crate::sim;
 use crate::sys::affinity;
@@ -56,10 +53,13 @@ where
     } else {
         // A clock that stands waits for the work, and lets go when the answer is there.
         let elsewhere = context::try_with(|core| core.timers.elsewhere());
-        POOL.submit(Box::new(move || {
+        let submitted = CREW.submit(Box::new(move || {
             queued.begin();
             drop(elsewhere);
         }));
+        if let Err(error) = submitted {
+            panic!("no thread could be started for blocking work: {error}");
+        }
     }
     RemoteJoinHandle::new(cell)
 }
@@ -103,72 +103,10 @@ impl<T> Future for Blocking<T> {
     }
 }
 
-struct Pool {
-    state: Mutex<State>,
-    /// Work has come.
-    bell: Condvar,
-}
-
-struct State {
-    work: VecDeque<Box<dyn FnOnce() + Send>>,
-    threads: usize,
-    idle: usize,
-}
-
-static POOL: Pool =
-    Pool { state: Mutex::new(State { work: VecDeque::new(), threads: 0, idle: 0 }), bell: Condvar::new() };
-
-impl Pool {
-    fn submit(&'static self, work: Box<dyn FnOnce() + Send>) {
-        let mut state = lock(&self.state);
-        state.work.push_back(work);
-        if state.idle >= state.work.len() {
-            self.bell.notify_one();
-        } else if state.threads < MOST_THREADS {
-            state.threads += 1;
-            let started = thread::Builder::new().name(String::from("quoit-blocking")).spawn(|| {
-                affinity::unpin_thread();
-                self.serve();
-            });
-            if let Err(error) = started {
-                state.threads -= 1;
-                // The threads that are there will come to it; without any, nobody would.
-                let nobody = state.threads == 0;
-                let refused = if nobody { state.work.pop_back() } else { None };
-                drop(state);
-                drop(refused);
-                assert!(!nobody, "no thread could be started for blocking work: {error}");
-            }
-        }
-    }
-
-    fn serve(&self) {
-        let mut state = lock(&self.state);
-        loop {
-            if let Some(work) = state.work.pop_front() {
-                drop(state);
-                // The work catches its own panic; a destructor of its result, or a waker, may still throw another.
-                shield(work);
-                state = lock(&self.state);
-                continue;
-            }
-            state.idle += 1;
-            let (woken, timeout) = self.bell.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-            state.idle -= 1;
-            if timeout.timed_out() && state.work.is_empty() {
-                state.threads -= 1;
-                return;
-            }
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// More work than this at once waits its turn.
-const MOST_THREADS: usize = 512;
-/// How long a thread waits for work before it goes.
-const PATIENCE: Duration = Duration::from_secs(5);
+static CREW: Crew<Box<dyn FnOnce() + Send>> = Crew::new(Plan {
+    name: "quoit-blocking",
+    most_threads: 512,
+    begin: affinity::unpin_thread,
+    // The work catches its own panic; a destructor of its result, or a waker, may still throw another.
+    perform: |work| shield(work),
+});

@@ -33,6 +33,7 @@ pub mod buf;
 mod builder;
 pub mod cancel_scope;
 mod context;
+mod crew;
 mod driver;
 mod dump;
 mod executor;

@@ -1,23 +1,21 @@
 //! Threads for what cannot be done without blocking, and the way back from them.
 //!
 //! ```text
-//!     a kernel             a pool                    the kernel's thread
+//!     a kernel             a crew                    the kernel's thread
 //!     Job: queued  ------> taken: running  --------> mailbox, bell -> its completion
 //!          | cancelled: nobody will run it
 //! ```
 //!
-//! There are two pools in a process, as the kernel has two kinds of workers: one with few threads, for what ends by itself
+//! There are two crews in a process, as the kernel has two kinds of workers: one with few threads, for what ends by itself
 //! (files), and one with many, for what may wait for other people (a terminal, a FIFO, a listener that others use).
 //! Neither thread handles a signal.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::crew::{Crew, Plan};
 use crate::kernel::epoll::jobs;
 use crate::kernel::epoll::requests::Id;
 use crate::sys::sqe::RawSqe;
@@ -94,9 +92,8 @@ impl Job {
     /// `EAGAIN`, where no thread can be had.
     pub(super) fn start(id: Id, sqe: RawSqe, home: &Arc<Mailbox>, ends_by_itself: bool) -> Result<Arc<Self>, i32> {
         let job = Arc::new(Self { id, sqe, state: AtomicU8::new(QUEUED), home: Arc::clone(home) });
-        let pool = if ends_by_itself { &FILES } else { &WAITERS };
-        pool.submit(Arc::clone(&job))?;
-        Ok(job)
+        let crew = if ends_by_itself { &FILES } else { &WAITERS };
+        crew.submit(Arc::clone(&job)).map_or(Err(libc::EAGAIN), |()| Ok(job))
     }
 
     /// Takes the job back, if no thread has begun.
@@ -112,75 +109,14 @@ impl Job {
     }
 }
 
-#[derive(Debug)]
-struct Pool {
-    state: Mutex<State>,
-    /// Work has come.
-    bell: Condvar,
-    most_threads: usize,
+/// Threads that handle no signals.
+const fn crew(most_threads: usize) -> Crew<Arc<Job>> {
+    Crew::new(Plan { name: "quoit-epoll", most_threads, begin: jobs::block_signals, perform: |job| job.run() })
 }
 
-#[derive(Debug)]
-struct State {
-    work: VecDeque<Arc<Job>>,
-    threads: usize,
-    idle: usize,
-}
-
-static FILES: Pool = Pool::new(16);
-static WAITERS: Pool = Pool::new(512);
-
-impl Pool {
-    const fn new(most_threads: usize) -> Self {
-        let state = State { work: VecDeque::new(), threads: 0, idle: 0 };
-        Self { state: Mutex::new(state), bell: Condvar::new(), most_threads }
-    }
-
-    fn submit(&'static self, job: Arc<Job>) -> Result<(), i32> {
-        let mut state = lock(&self.state);
-        state.work.push_back(job);
-        if state.idle >= state.work.len() {
-            self.bell.notify_one();
-        } else if state.threads < self.most_threads {
-            state.threads += 1;
-            let started = thread::Builder::new().name(String::from("quoit-epoll")).spawn(|| self.serve());
-            if started.is_err() {
-                state.threads -= 1;
-                if state.threads == 0 {
-                    state.work.pop_back();
-                    return Err(libc::EAGAIN);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn serve(&self) {
-        jobs::block_signals();
-        let mut state = lock(&self.state);
-        loop {
-            if let Some(job) = state.work.pop_front() {
-                drop(state);
-                job.run();
-                drop(job);
-                state = lock(&self.state);
-                continue;
-            }
-            state.idle += 1;
-            let (woken, timeout) = self.bell.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-            state.idle -= 1;
-            if timeout.timed_out() && state.work.is_empty() {
-                state.threads -= 1;
-                return;
-            }
-        }
-    }
-}
+static FILES: Crew<Arc<Job>> = crew(16);
+static WAITERS: Crew<Arc<Job>> = crew(512);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// How long a thread waits for work before it goes.
-const PATIENCE: Duration = Duration::from_secs(5);
