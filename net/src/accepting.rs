@@ -24,7 +24,7 @@ use crate::waiters::{Place, Waiters};
 pub(crate) struct Accepting {
     fd: SharedFd,
     /// Connections that nobody has asked for yet. Bounded by [`MOST_QUEUED`] and what comes until a cancel takes effect.
-    queue: RefCell<VecDeque<OwnedFd>>,
+    queue: RefCell<VecDeque<SharedFd>>,
     /// The accept that is in flight. Put here before its first completion can be, taken when it has ended.
     armed: RefCell<Option<InFlight<AcceptMulti>>>,
     /// The accept in flight was asked to stop, because the queue is full.
@@ -85,7 +85,7 @@ impl Accepting {
     }
 
     /// The next connection.
-    pub(crate) fn poll_accept(self: &Rc<Self>, cx: &mut Context<'_>, place: &Place<'_>) -> Poll<io::Result<OwnedFd>> {
+    pub(crate) fn poll_accept(self: &Rc<Self>, cx: &mut Context<'_>, place: &Place<'_>) -> Poll<io::Result<SharedFd>> {
         ready!(poll_budget(cx));
         if let Some(connection) = self.pop() {
             if self.is_stopping.get() && self.queue.borrow().len() <= MOST_QUEUED / 2 {
@@ -147,7 +147,7 @@ impl Accepting {
         }
     }
 
-    fn pop(&self) -> Option<OwnedFd> {
+    fn pop(&self) -> Option<SharedFd> {
         self.queue.borrow_mut().pop_front()
     }
 
@@ -205,6 +205,7 @@ impl Accepting {
 
 impl AcceptSink for Accepting {
     fn accepted(&self, connection: OwnedFd) {
+        let connection = self.fd.accepted(connection);
         if self.is_closed.get() {
             return;
         }

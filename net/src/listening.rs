@@ -32,7 +32,7 @@ impl ListenerSocket {
     /// The next connection.
     pub(crate) async fn accept(&self) -> io::Result<SharedFd> {
         let place = self.accepting.place();
-        stoppable(|cx| self.accepting.poll_accept(cx, &place)).await.map(SharedFd::of_socket)
+        stoppable(|cx| self.accepting.poll_accept(cx, &place)).await
     }
 
     /// The connections one after another, for a stream of them.
@@ -91,6 +91,6 @@ impl Connections<'_> {
             // Whoever has got something goes behind the others.
             self.place = self.listener.accepting.place();
         }
-        poll.map_ok(SharedFd::of_socket)
+        poll
     }
 }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use crate::context;
 use crate::driver::{Driver, wake};
 use crate::kernel::attempt::is_direct;
+use crate::kernel::socket::{self, SocketOption};
 use crate::op::{Close, submit_to};
 
 /// A shared descriptor: it is closed when the last clone is gone, and every operation holds one until the kernel has
@@ -65,6 +66,8 @@ struct Descriptor {
     send_shut: Cell<bool>,
     /// Whether calls that don't wait may serve it.
     attempts: Cell<Attempts>,
+    /// Whoever closes it is made to wait until its bytes are out (`SO_LINGER`), as far as we know.
+    lingers: Cell<bool>,
     /// Who waits to be the last owner.
     closer: Cell<Option<Waker>>,
 }
@@ -89,6 +92,7 @@ impl SharedFd {
             send_error: Cell::new(0),
             send_shut: Cell::new(false),
             attempts: Cell::new(if is_socket { Attempts::Possible } else { Attempts::Untried }),
+            lingers: Cell::new(false),
             closer: Cell::new(None),
         })))
     }
@@ -156,6 +160,18 @@ impl SharedFd {
     #[inline]
     pub fn is_send_shut(&self) -> bool {
         self.descriptor().send_shut.get()
+    }
+
+    /// A connection that this listener has accepted, which has got its options.
+    pub fn accepted(&self, connection: OwnedFd) -> Self {
+        let connection = Self::of_socket(connection);
+        connection.note_linger(self.descriptor().lingers.get());
+        connection
+    }
+
+    /// Whether closing it would wait.
+    pub(crate) fn note_linger(&self, lingers: bool) {
+        self.descriptor().lingers.set(lingers);
     }
 
     pub(crate) fn latch_send_shut(&self) {
@@ -229,6 +245,7 @@ impl SharedFd {
     pub async fn close(self) -> io::Result<()> {
         std::future::poll_fn(|cx| self.poll_unshared(cx)).await;
         let driver = Rc::clone(self.driver());
+        self.descriptor().stop_lingering();
         match self.try_unwrap() {
             Ok(fd) => submit_to(&driver, None, Close::new(fd)).await,
             Err(_) => unreachable!("nobody else had the descriptor a moment ago, and nothing ran since"),
@@ -268,6 +285,14 @@ impl Drop for SharedFd {
 }
 
 impl Descriptor {
+    /// It is to be closed by a thread that has other things to do than to wait. The kernel goes on sending as ever.
+    fn stop_lingering(&self) {
+        if self.lingers.replace(false) {
+            // Where it can't be told so, it is gone, or nothing that lingers.
+            let _ = socket::set_option(self.fd.as_fd(), SocketOption::Linger(None));
+        }
+    }
+
     #[expect(unsafe_code, reason = "the descriptor moves out of a struct that has a destructor")]
     fn take(&mut self) -> OwnedFd {
         assert!(!self.is_closed.replace(true), "a descriptor is taken out once");
@@ -281,6 +306,7 @@ impl Drop for Descriptor {
         if self.is_closed.get() {
             return;
         }
+        self.stop_lingering();
         let fd = self.take();
         match self.driver.get() {
             Some(driver) => driver.close(fd, self.is_socket),

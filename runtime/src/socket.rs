@@ -32,7 +32,10 @@ impl SharedFd {
     pub fn adopt(fd: OwnedFd) -> Self {
         // Where the mode can't be changed it is no socket, and the first operation will say so.
         let _ = socket::set_blocking(fd.as_fd());
-        Self::of_socket(fd)
+        let lingers = socket::linger(fd.as_fd()).is_ok_and(waits);
+        let socket = Self::of_socket(fd);
+        socket.note_linger(lingers);
+        socket
     }
 
     /// Binds the socket to an address.
@@ -96,7 +99,11 @@ impl SharedFd {
     ///
     /// Those of [`setsockopt(2)`](https://man7.org/linux/man-pages/man2/setsockopt.2.html).
     pub fn set_option(&self, option: SocketOption) -> io::Result<()> {
-        socket::set_option(self.as_fd(), option)
+        socket::set_option(self.as_fd(), option)?;
+        if let SocketOption::Linger(time) = option {
+            self.note_linger(waits(time));
+        }
+        Ok(())
     }
 
     /// `TCP_NODELAY`.
@@ -179,4 +186,10 @@ impl SharedFd {
     pub fn send_buffer_size(&self) -> io::Result<usize> {
         socket::send_buffer_size(self.as_fd())
     }
+}
+
+/// Whether a socket that lingers for so long makes who closes it wait. The kernel counts whole seconds; without any, the
+/// connection is reset at once.
+fn waits(linger: Option<Duration>) -> bool {
+    linger.is_some_and(|time| time.as_secs() > 0)
 }

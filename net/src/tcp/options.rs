@@ -49,8 +49,12 @@ macro_rules! tcp_options {
             self.fd().linger()
         }
 
-        /// Sets [`linger`](Self::linger), in whole seconds. Zero makes closing a reset. Beware of longer ones: they make the
-        /// *kernel* wait in the close.
+        /// Sets [`linger`](Self::linger), in whole seconds. Zero makes closing a reset.
+        ///
+        /// The wait of a longer time is one of the thread that closes, and with it of everything else that runs there. So a
+        /// socket that is dropped or closed here does not wait, and its bytes are sent in the background all the same; the
+        /// option is kept for who gets the socket by `into_std`. To know that the peer has got everything, wait for its answer
+        /// or its end. (Where the option was set behind the back of this type, by its descriptor, the kernel does wait.)
         ///
         /// # Errors
         ///
