@@ -103,7 +103,8 @@ impl Builder {
 
     /// The most buffers that the pool for receives may grow to, and the bytes of each; 4096 buffers of 8 KiB by default.
     /// The pool begins small and doubles when it runs dry. At least as many buffers as connections that are active at
-    /// once are best. When all are in use, receives go on with memory of their own, more slowly.
+    /// once are best. When all are in use, receives go on with memory of their own, more slowly. What it has grown to it
+    /// keeps until the runtime ends.
     ///
     /// Streams that bring more at once than such a buffer holds get large ones, of 64 KiB, for as long as they do so. There may
     /// be as many as take half of this memory: 256 by default, and none where that would be fewer than 8. They are made when

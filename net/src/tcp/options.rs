@@ -4,7 +4,9 @@
 /// The options, for a type with a method `fd`.
 macro_rules! tcp_options {
     () => {
-        /// Whether small writes are sent at once (`TCP_NODELAY`), instead of being held back for more (Nagle's algorithm).
+        /// Whether small writes are sent at once (`TCP_NODELAY`), instead of being held back for more (Nagle's algorithm). Off
+        /// by default, as with std. Who answers in several small writes wants it on: the peer may delay its acknowledgement of the
+        /// first one for 40 ms, and the second waits for that. One write for each answer is better still.
         ///
         /// # Errors
         ///

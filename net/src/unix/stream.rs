@@ -22,7 +22,9 @@ use crate::unix::UCred;
 /// Descriptors can be passed along: see [`send_fds`](Self::send_fds) and [`recv_fds`](Self::recv_fds).
 ///
 /// Dropping it ends receiving at once, lets a write that has begun finish behind it, and then closes. A peer that takes
-/// nothing is cut off after [`Builder::close_deadline`](quoit_runtime::Builder::close_deadline).
+/// nothing is cut off after [`Builder::close_deadline`](quoit_runtime::Builder::close_deadline). Inside of a runtime the close
+/// leaves at the end of the turn: a task that drops a stream and then blocks its thread keeps the peer waiting for the end.
+/// [`close`](Self::close) returns when the socket is closed.
 ///
 /// # Examples
 ///
