@@ -131,11 +131,15 @@ impl Place<'_> {
         if self.waiters.list.borrow().has(self.number, cx.waker()) {
             return;
         }
-        self.leave();
         // Nothing is borrowed meanwhile: it may be anybody's code.
         let waker = cx.waker().clone();
+        let mut list = self.waiters.list.borrow_mut();
+        let left = list.remove(self.number);
         // Those who came first are woken first, also if they were late to wait again.
-        self.waiters.list.borrow_mut().insert(Waiter { number: self.number, waker });
+        list.insert(Waiter { number: self.number, waker });
+        drop(list);
+        // So may this be, and what it brings about finds who waits now.
+        drop(left);
     }
 
     #[inline]
@@ -158,6 +162,9 @@ impl Drop for Place<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::task::Wake;
+
     use quoit_testkit::ManualWaker;
 
     use super::*;
@@ -185,6 +192,27 @@ mod tests {
         place.wait(&mut Context::from_waker(&second.waker()));
         waiters.wake();
         assert_eq!((first.count(), second.count()), (0, 1));
+    }
+
+    #[test]
+    fn a_waker_whose_destructor_brings_the_event_about_has_been_replaced_by_then() {
+        thread_local!(static WAITERS: Waiters = Waiters::default());
+        struct WakesOnDrop;
+        impl Wake for WakesOnDrop {
+            fn wake(self: Arc<Self>) {}
+        }
+        impl Drop for WakesOnDrop {
+            fn drop(&mut self) {
+                WAITERS.with(Waiters::wake);
+            }
+        }
+        let manual = ManualWaker::new();
+        WAITERS.with(|waiters| {
+            let place = waiters.place();
+            place.wait(&mut Context::from_waker(&Waker::from(Arc::new(WakesOnDrop))));
+            place.wait(&mut Context::from_waker(&manual.waker()));
+            assert_eq!((manual.count(), waiters.is_empty()), (1, true));
+        });
     }
 
     #[test]

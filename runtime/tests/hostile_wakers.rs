@@ -244,6 +244,41 @@ fn a_waker_that_cancels_its_own_op_when_it_is_cloned_still_learns_the_end() {
 }
 
 #[test]
+fn a_waker_that_ends_its_own_op_when_it_is_cloned_still_learns_the_end() {
+    let alone = alone();
+    let runtime = runtime();
+    let (read, feed) = pipe();
+    runtime.block_on(async {
+        let lane = op::Lane::new();
+        let driver = Rc::clone(read.driver());
+        let at =
+            || op::submit_to(&driver, Some(&lane), ReadAt::new(read.clone(), Vec::<u8>::with_capacity(8), u64::MAX));
+        // The second waits behind the first: to cancel it ends it on the spot.
+        let (first, mut second) = (at(), at());
+        let woken = Rc::new(Cell::new(false));
+        let waker = hostile_waker({
+            let (driver, lane, woken) = (Rc::clone(&driver), lane.clone(), Rc::clone(&woken));
+            move |event| match event {
+                Event::Clone => driver.cancel_parked(&lane),
+                Event::Wake => woken.set(true),
+                Event::Drop => {}
+            }
+        });
+        poll_pending(&mut second, &waker);
+        assert!(woken.get(), "it ended before anybody could have been told");
+        let (result, _) = second.await;
+        assert_eq!(result.expect_err("cancelled").raw_os_error(), Some(libc::ECANCELED));
+        write(&feed, b"x");
+        assert_eq!(first.await.0.expect("written"), 1);
+        assert!(lane.is_idle());
+    });
+    drop(read);
+    end_idle(runtime);
+    drop(feed);
+    alone.end();
+}
+
+#[test]
 fn an_idle_lane_wakes_the_others_when_one_waker_panics() {
     let alone = alone();
     let runtime = runtime();

@@ -243,6 +243,10 @@ impl Driver {
             replaced => {
                 slot.waker.set(Some(cx.waker().clone()));
                 drop(replaced);
+                // A waker may be anybody's code, and its clone may have ended the op when nobody could have been woken.
+                if slot.stage.get() == Stage::Done {
+                    cx.waker().wake_by_ref();
+                }
             }
         }
         Poll::Pending
