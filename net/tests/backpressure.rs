@@ -80,3 +80,34 @@ fn a_flood_on_one_stream_lets_other_tasks_run_after_a_bounded_number_of_receives
         });
     });
 }
+
+#[test]
+fn waits_for_room_that_are_given_up_behind_a_write_that_nobody_takes_hold_no_memory() {
+    arena(|runtime| {
+        let (stream, peer) = pair();
+        let stream = Rc::new(stream);
+        run(runtime, async {
+            let writing = spawn({
+                let stream = Rc::clone(&stream);
+                async move { drop(stream.write_all(vec![7; 16 << 20]).await) }
+            });
+            yield_now().await;
+            let mut after_a_thousand = 0;
+            for round in 0..10_000 {
+                let stream = Rc::clone(&stream);
+                let waiting = spawn(async move { drop(stream.writable().await) });
+                yield_now().await;
+                waiting.abort();
+                assert!(waiting.await.expect_err("there is no room").is_cancelled());
+                if round == 1_000 {
+                    after_a_thousand = common::ALLOC.live_bytes();
+                }
+            }
+            let grown = common::ALLOC.live_bytes().saturating_sub(after_a_thousand);
+            assert!(grown < 16 << 10, "9,000 that are gone hold {grown} bytes");
+            writing.abort();
+            drop(peer);
+            assert!(writing.await.is_err());
+        });
+    });
+}

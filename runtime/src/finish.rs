@@ -29,8 +29,9 @@ impl Driver {
             return Ok(());
         }
         let mut deadline = Timer::new(Instant::now() + self.close_deadline());
+        let place = lane.place();
         let too_late = || io::Error::new(io::ErrorKind::TimedOut, "the peer did not take what was written");
-        let in_time = stoppable(|cx| match lane.poll_finished(cx) {
+        let in_time = stoppable(|cx| match lane.poll_finished(cx, &place) {
             Poll::Ready(()) => Poll::Ready(Ok(())),
             Poll::Pending => deadline.poll_elapsed(cx).map(|()| Err(too_late())),
         });
@@ -71,8 +72,8 @@ impl Driver {
 
 /// Waits until the lane is finished, but not longer than this.
 async fn is_finished_within(lane: &Lane, limit: Duration) -> bool {
-    let mut limit = Timer::new(Instant::now() + limit);
-    poll_fn(|cx| match lane.poll_finished(cx) {
+    let (mut limit, place) = (Timer::new(Instant::now() + limit), lane.place());
+    poll_fn(|cx| match lane.poll_finished(cx, &place) {
         Poll::Ready(()) => Poll::Ready(true),
         Poll::Pending => limit.poll_elapsed(cx).map(|()| false),
     })

@@ -289,8 +289,9 @@ fn an_idle_lane_wakes_the_others_when_one_waker_panics() {
         let reading = op::submit_to(&driver, Some(&lane), ReadAt::new(read.clone(), Vec::with_capacity(128), u64::MAX));
         let panicking = hostile_waker(|event| assert_ne!(event, Event::Wake, "the waker of an idle lane panics"));
         let manual = ManualWaker::new();
-        assert!(lane.poll_idle(&mut Context::from_waker(&panicking)).is_pending());
-        assert!(lane.poll_idle(&mut manual.context()).is_pending());
+        let places = (lane.place(), lane.place());
+        assert!(lane.poll_idle(&mut Context::from_waker(&panicking), &places.0).is_pending());
+        assert!(lane.poll_idle(&mut manual.context(), &places.1).is_pending());
         driver.cancel_active(&lane);
         let (result, _) = reading.await;
         assert_eq!(result.expect_err("cancelled").raw_os_error(), Some(libc::ECANCELED));

@@ -118,22 +118,27 @@ fn all_who_wait_for_an_idle_lane_are_woken_once_when_the_last_op_has_ended() {
         let driver = Rc::clone(read.driver());
         let lane = Lane::new();
         let mut ops: Vec<_> = (0..3).map(|_| read_in(&driver, &lane, &read, &live)).collect();
-        let wakers: Vec<_> = (0..5).map(|_| ManualWaker::new()).collect();
-        for waker in &wakers {
-            assert!(lane.poll_idle(&mut waker.context()).is_pending());
-            assert!(lane.poll_idle(&mut waker.context()).is_pending());
+        let wakers: Vec<_> = (0..5).map(|_| (ManualWaker::new(), lane.place())).collect();
+        for (waker, place) in &wakers {
+            assert!(lane.poll_idle(&mut waker.context(), place).is_pending());
+            assert!(lane.poll_idle(&mut waker.context(), place).is_pending());
             assert_eq!(waker.held(), 1);
         }
+        // One that is given up leaves nothing.
+        let (waker, place) = (ManualWaker::new(), lane.place());
+        assert!(lane.poll_idle(&mut waker.context(), &place).is_pending());
+        drop(place);
+        assert_eq!(waker.held(), 0);
         // One is dropped parked, one in the kernel, and one ends.
         drop(ops.pop());
         let last = ops.pop().expect("three");
         drop(ops);
         assert!(!lane.is_idle());
         turns_until(|| live.live() == 1).await;
-        assert!(wakers.iter().all(|waker| waker.count() == 0));
+        assert!(wakers.iter().all(|(waker, _)| waker.count() == 0));
         write(&feed, b"x");
         assert_eq!(last.await.0.expect("written"), 1);
-        assert!(wakers.iter().all(|waker| (waker.count(), waker.held()) == (1, 0)));
+        assert!(wakers.iter().all(|(waker, _)| (waker.count(), waker.held()) == (1, 0)));
         drop(feed);
     });
     end_idle(runtime);

@@ -212,7 +212,8 @@ impl StreamSocket {
 
     pub(crate) async fn writable(&self) -> io::Result<()> {
         // Behind the writes that are under way: another one would have to wait for them.
-        stoppable(|cx| self.shared.sending.poll_idle(cx).map(Ok)).await?;
+        let place = self.shared.sending.place();
+        stoppable(|cx| self.shared.sending.poll_idle(cx, &place).map(Ok)).await?;
         // An error is an event, too: the write will tell it.
         submit_to(self.shared.fd.driver(), None, PollOnce::writable(self.shared.fd.clone())).await.map(drop)
     }

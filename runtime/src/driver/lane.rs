@@ -9,12 +9,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use crate::driver::slots::OpKey;
-use crate::driver::wake;
 use crate::executor::waker::TaskKey;
 use crate::fd::{SharedFd, WeakFd};
+use crate::waiters::{Place, Waiters};
 
 /// An order among the operations of one runtime. Clones are the same lane.
 #[derive(Clone, Default)]
@@ -33,7 +33,7 @@ struct State {
     /// How many ops have left the lane whose buffers the kernel still has.
     pins: Cell<usize>,
     /// Who wants to know when the lane is idle, or finished.
-    idle: RefCell<Vec<Waker>>,
+    idle: Waiters,
 }
 
 impl Lane {
@@ -58,9 +58,18 @@ impl Lane {
         self.0.pins.get() > 0
     }
 
+    /// A place for a future that is to wait until the lane is idle, or finished.
+    pub fn place(&self) -> Place<'_> {
+        self.0.idle.place()
+    }
+
     /// Waits until the lane is finished.
-    pub fn poll_finished(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_finished() { Poll::Ready(()) } else { self.wait(cx) }
+    pub fn poll_finished(&self, cx: &mut Context<'_>, place: &Place<'_>) -> Poll<()> {
+        if self.is_finished() {
+            return Poll::Ready(());
+        }
+        place.wait(cx);
+        Poll::Pending
     }
 
     /// Takes note of the socket of an op whose buffer the kernel may keep for as long as there is a connection.
@@ -89,26 +98,22 @@ impl Lane {
     }
 
     /// Waits until the lane is idle.
-    pub fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_idle() { Poll::Ready(()) } else { self.wait(cx) }
-    }
-
-    fn wait(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.0.idle.borrow().iter().any(|waker| waker.will_wake(cx.waker())) {
-            let waker = cx.waker().clone();
-            self.0.idle.borrow_mut().push(waker);
+    pub fn poll_idle(&self, cx: &mut Context<'_>, place: &Place<'_>) -> Poll<()> {
+        if self.is_idle() {
+            return Poll::Ready(());
         }
+        place.wait(cx);
         Poll::Pending
     }
 
     /// An op waits for its turn, or somebody for the end of all.
     pub(crate) fn is_awaited(&self) -> bool {
-        !self.0.parked.borrow().is_empty() || !self.0.idle.borrow().is_empty()
+        !self.0.parked.borrow().is_empty() || !self.0.idle.is_empty()
     }
 
     /// The tasks that wait for the end of all.
     pub(crate) fn waiting_tasks(&self) -> Vec<TaskKey> {
-        self.0.idle.borrow().iter().filter_map(TaskKey::of_waker).collect()
+        self.0.idle.tasks()
     }
 
     /// Binds the lane to a driver. `false` where it is another one's.
@@ -165,13 +170,7 @@ impl Lane {
     /// The lane is idle now: wakes who waited for that.
     #[inline]
     pub(crate) fn wake_idle(&self) {
-        let mut idle = self.0.idle.borrow_mut();
-        if idle.is_empty() {
-            return;
-        }
-        let wakers = std::mem::take(&mut *idle);
-        drop(idle);
-        wakers.into_iter().for_each(wake);
+        self.0.idle.wake();
     }
 }
 

@@ -66,7 +66,8 @@ impl Writing {
 
     /// Waits until what has begun is out, also where nobody waits for it any more.
     pub(crate) async fn settle(&self) -> io::Result<()> {
-        stoppable(|cx| self.lane.poll_idle(cx).map(Ok)).await
+        let place = self.lane.place();
+        stoppable(|cx| self.lane.poll_idle(cx, &place).map(Ok)).await
     }
 
     /// Closes the descriptor behind the writes that are under way. Later writes are refused.
