@@ -40,6 +40,7 @@ impl List {
     }
 
     /// Whether who has this place waits by this waker.
+    #[inline]
     fn has(&self, number: u64, waker: &Waker) -> bool {
         self.iter().any(|waiter| waiter.number == number && waiter.waker.will_wake(waker))
     }
@@ -62,7 +63,13 @@ impl List {
 
     /// Takes a waiter out, for the caller to drop.
     #[must_use]
+    #[inline]
     fn remove(&mut self, number: u64) -> Option<Waiter> {
+        // Whoever was woken is not there any more.
+        if self.first.is_none() { None } else { self.remove_among(number) }
+    }
+
+    fn remove_among(&mut self, number: u64) -> Option<Waiter> {
         if self.first.as_ref()?.number == number {
             let next = if self.others.is_empty() { None } else { Some(self.others.remove(0)) };
             return mem::replace(&mut self.first, next);
@@ -144,10 +151,6 @@ impl Place<'_> {
 
     #[inline]
     fn leave(&self) {
-        // Whoever was woken is not there any more.
-        if self.waiters.is_empty() {
-            return;
-        }
         let left = self.waiters.list.borrow_mut().remove(self.number);
         drop(left);
     }
