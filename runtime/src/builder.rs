@@ -39,6 +39,7 @@ pub struct Builder {
     spin: Duration,
     pool_buffers: usize,
     pool_bytes: usize,
+    registered_files: u16,
     poll_budget: usize,
     name: String,
     pub(crate) shutdown_deadline: Duration,
@@ -55,6 +56,7 @@ impl Builder {
             spin: Duration::ZERO,
             pool_buffers: 4096,
             pool_bytes: 8 << 10,
+            registered_files: 1024,
             poll_budget: 256,
             name: String::from("quoit"),
             shutdown_deadline: Duration::from_secs(1),
@@ -115,6 +117,17 @@ impl Builder {
         self
     }
 
+    /// The most files that are kept in a table of the ring's, where each read of one costs a tenth less; 1024 by default. A file
+    /// gets there by being read often, if it is open to be read only and holds no lock. When the table is full, others do without.
+    ///
+    /// The table is one more owner of the open file until that is closed here, or the runtime ends. Only where the process ends
+    /// without either (killed, or by `exit`), the kernel lets go of it some tens of milliseconds later. 0 where that would matter:
+    /// where a file system is unmounted right behind it, or locks are taken on such files and waited for by others.
+    pub fn registered_files(&mut self, most: u16) -> &mut Self {
+        self.registered_files = most;
+        self
+    }
+
     /// Tasks that are polled before the runtime looks at the kernel again; 256 by default. Fewer make for an earlier look,
     /// more for fewer system calls.
     pub fn poll_budget(&mut self, polls: usize) -> &mut Self {
@@ -168,7 +181,7 @@ impl Builder {
         if let Some(simulated) = &simulated {
             executor.choose_by(Rc::clone(&simulated.seat));
         }
-        let driver = Driver::new(kernel, self.pool_config()?, self.close_deadline);
+        let driver = Driver::new(kernel, self.pool_config()?, self.registered_files, self.close_deadline);
         driver.watch(doorbell);
         let spin = Spin::new(if driver.shows_news() { self.spin } else { Duration::ZERO });
         let core = Core::new(executor, driver, self.poll_budget, &self.name, self.shutdown_deadline, spin, simulated);

@@ -1,5 +1,7 @@
 //! A descriptor that stays open while any operation names it (I3).
 
+mod place;
+
 use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::io;
@@ -10,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::context;
 use crate::driver::{Driver, wake};
+use crate::fd::place::Place;
 use crate::kernel::attempt::is_direct;
 use crate::kernel::socket::{self, SocketOption};
 use crate::op::{Close, submit_to};
@@ -68,6 +71,8 @@ struct Descriptor {
     attempts: Cell<Attempts>,
     /// Whoever closes it is made to wait until its bytes are out (`SO_LINGER`), as far as we know.
     lingers: Cell<bool>,
+    /// The number by which the kernel knows it beside its own.
+    place: Cell<Place>,
     /// Who waits to be the last owner.
     closer: Cell<Option<Waker>>,
 }
@@ -93,6 +98,7 @@ impl SharedFd {
             send_shut: Cell::new(false),
             attempts: Cell::new(if is_socket { Attempts::Possible } else { Attempts::Untried }),
             lingers: Cell::new(false),
+            place: Cell::new(if is_socket { Place::Never } else { Place::Counting(0) }),
             closer: Cell::new(None),
         })))
     }
@@ -296,6 +302,7 @@ impl Descriptor {
     #[expect(unsafe_code, reason = "the descriptor moves out of a struct that has a destructor")]
     fn take(&mut self) -> OwnedFd {
         assert!(!self.is_closed.replace(true), "a descriptor is taken out once");
+        self.leave_place();
         // SAFETY: taken once, as was just checked, and not used afterwards.
         unsafe { ManuallyDrop::take(&mut self.fd) }
     }

@@ -28,6 +28,7 @@ pub(crate) struct DriverCounters {
     pub(crate) vain_attempts: Counter,
     pub(crate) overflows: Counter,
     pub(crate) no_buffers: Counter,
+    pub(crate) files_without_place: Counter,
     pub(crate) failed_closes: Counter,
     pub(crate) stale_completions: Counter,
 }
@@ -78,6 +79,9 @@ pub struct Metrics {
     pub overflows: u64,
     /// Times that a receive found no buffer in the pool. It was retried; a larger pool is faster.
     pub no_buffers: u64,
+    /// Files that were read often and found no place in the table of files, which was full: see
+    /// [`Builder::registered_files`](crate::Builder::registered_files).
+    pub files_without_place: u64,
     /// Closes that the kernel answered with an error, for descriptors that nobody waited for.
     pub failed_closes: u64,
     /// Completions for operations that are gone: always 0, or else there is a bug.
@@ -90,6 +94,8 @@ pub struct Metrics {
     pub tasks: usize,
     /// Timers that wait.
     pub timers: usize,
+    /// Files that have a place in the table of files.
+    pub registered_files: usize,
     /// Buffers of the pool: lent to users, and in all.
     pub buffers_lent: usize,
     /// Buffers of the pool in all.

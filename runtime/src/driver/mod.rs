@@ -2,7 +2,7 @@
 //!
 //! The parts: [`slots`] is the table of operations, [`lifecycle`] the life of one as pure code, [`lane`] the order among
 //! operations that must follow one another, [`entering`] the way
-//! into the kernel, [`completion`] what happens when it answers, [`pools`] the buffers that the kernel picks from, [`shutdown`]
+//! into the kernel, [`completion`] what happens when it answers, [`pools`] the buffers that the kernel picks from, [`files`] the files that it knows by a place, [`shutdown`]
 //! the end.
 //!
 //! # Borrowing
@@ -18,6 +18,7 @@
 mod attempts;
 mod completion;
 mod entering;
+mod files;
 mod guard;
 pub(crate) mod lane;
 pub(crate) mod lifecycle;
@@ -43,6 +44,7 @@ use io_uring::{opcode, types};
 
 use crate::buf::PoolConfig;
 use crate::driver::attempts::Attempts;
+use crate::driver::files::Files;
 use crate::driver::lane::Lane;
 use crate::driver::lifecycle::{AfterCancel, AfterDrop, Stage};
 use crate::driver::pools::Pools;
@@ -94,6 +96,8 @@ pub struct Driver {
     in_kernel: Cell<usize>,
     /// The buffers that the kernel picks from.
     pools: Pools,
+    /// The files that the kernel knows by a place in a table.
+    files: Files,
     /// How long a socket whose last handle is gone may go on sending.
     close_deadline: Duration,
     /// Turns are running: whatever is pushed will be submitted at the end of one.
@@ -116,8 +120,8 @@ pub struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(kernel: Kernel, pool_config: PoolConfig, close_deadline: Duration) -> Rc<Self> {
-        let attempts = Attempts::new(&kernel);
+    pub(crate) fn new(kernel: Kernel, pool_config: PoolConfig, most_files: u16, close_deadline: Duration) -> Rc<Self> {
+        let (attempts, files) = (Attempts::new(&kernel), Files::new(&kernel, most_files));
         Rc::new(Self {
             id: next_id(),
             kernel_kind: kernel.kind(),
@@ -129,6 +133,7 @@ impl Driver {
             completions: Cell::new(Vec::new()),
             in_kernel: Cell::new(0),
             pools: Pools::new(pool_config),
+            files,
             close_deadline,
             running: Cell::new(false),
             unwatched: RefCell::new(Vec::new()),

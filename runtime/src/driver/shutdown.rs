@@ -90,6 +90,8 @@ impl Driver {
 
     fn close_ring(&self) {
         let Some(mut kernel) = self.kernel.borrow_mut().take() else { return };
+        // The kernel takes its time to end a ring, and the files would stay open as long.
+        self.files.close(&mut kernel);
         // SAFETY: every op has had its final completion.
         unsafe { self.pools.close(&mut kernel) };
     }
@@ -98,6 +100,10 @@ impl Driver {
     fn leak(self: &Rc<Self>, drained: &mut Drained) {
         for pool in self.pools.made() {
             pool.leak();
+        }
+        // What is in flight keeps its files open, and nothing is submitted any more.
+        if let Some(kernel) = self.kernel.borrow_mut().as_mut() {
+            self.files.close(kernel);
         }
         // Kept reachable, so that a leak checker tells our leaks from others.
         let driver = Rc::into_raw(Rc::clone(self));

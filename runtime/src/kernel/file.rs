@@ -1,9 +1,10 @@
-//! What pipes and standard streams do without an SQE: making and duplicating their descriptors.
+//! What files, pipes and standard streams do without an SQE: making and duplicating their descriptors, telling what they are.
 //!
 //! On the real kernel these are plain system calls, made by std. All descriptors are closed on exec.
 
+use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::kernel::sim::socket as simulated;
 
@@ -28,6 +29,23 @@ pub(crate) fn real_world_only(what: &str) -> io::Result<()> {
 /// Another descriptor of the same open file, with the same modes: nothing is changed for those who share it.
 pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     fd.try_clone_to_owned()
+}
+
+/// Whether the ring may be an owner of this open file, too. That keeps it open for some tens of milliseconds behind a process
+/// that ends without a word (killed, or by `exit`), as the kernel takes its time to end a ring. So only where nobody can be
+/// waiting for the end: a file of a disk, open to be read only, that holds no lock.
+pub(crate) fn may_be_registered(fd: BorrowedFd<'_>) -> bool {
+    let is_file = || File::from(duplicate(fd)?).metadata().map(|metadata| metadata.is_file());
+    is_file().unwrap_or(false) && is_only_read(fd).unwrap_or(false)
+}
+
+/// As [proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_fdinfo.5.html) tells: a line for the modes, one for each lock.
+fn is_only_read(fd: BorrowedFd<'_>) -> Option<bool> {
+    let text = fs::read_to_string(format!("/proc/thread-self/fdinfo/{}", fd.as_raw_fd())).ok()?;
+    let flags = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    let flags = i32::from_str_radix(flags.trim(), 8).ok()?;
+    let is_locked = text.lines().any(|line| line.starts_with("lock:"));
+    Some(flags & (libc::O_ACCMODE | libc::O_PATH) == libc::O_RDONLY && !is_locked)
 }
 
 /// A standard stream of the process.

@@ -18,6 +18,7 @@ mod uring;
 
 use std::fmt;
 use std::io;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -56,6 +57,11 @@ impl Sqe {
     /// The same entry, silent where it succeeds: only a failure posts a completion.
     pub(crate) fn silent(self) -> Self {
         Self(self.0.flags(squeue::Flags::SKIP_SUCCESS))
+    }
+
+    /// The same entry, where its descriptor is a place in the ring's table of files.
+    pub(crate) fn by_place(self) -> Self {
+        Self(self.0.flags(squeue::Flags::FIXED_FILE))
     }
 
     /// Performs the entry, which has not been pushed, at once. Only where [`Kernel::attempts`] says that this world is its
@@ -312,6 +318,41 @@ impl Kernel {
             Self::Uring(uring) => uring.unregister_buffers(group),
             Self::Epoll(epoll) => epoll.unregister_buffers(group),
             Self::Sim(sim) => sim.unregister_buffers(group),
+        }
+    }
+
+    /// Whether files may have places in a table of the kernel's, by which entries name them instead (`IOSQE_FIXED_FILE`).
+    /// Where they may not, no entry does.
+    pub(crate) fn registers_files(&self) -> bool {
+        match self {
+            Self::Uring(uring) => uring.registers_files(),
+            // There a descriptor is looked up by the call itself.
+            Self::Epoll(_) => false,
+            Self::Sim(_) => false,
+        }
+    }
+
+    /// Makes the table. Once.
+    pub(crate) fn register_files(&mut self, places: u16) -> io::Result<()> {
+        match self {
+            Self::Uring(uring) => uring.register_files(places),
+            Self::Epoll(_) | Self::Sim(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Puts a file into a place, or takes it out. The table owns the open file as a descriptor does.
+    pub(crate) fn update_file(&mut self, place: u16, file: Option<RawFd>) -> io::Result<()> {
+        match self {
+            Self::Uring(uring) => uring.update_file(place, file),
+            Self::Epoll(_) | Self::Sim(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Takes all files out, and the table away.
+    pub(crate) fn unregister_files(&mut self) {
+        match self {
+            Self::Uring(uring) => uring.unregister_files(),
+            Self::Epoll(_) | Self::Sim(_) => {}
         }
     }
 }

@@ -88,6 +88,9 @@ pub struct Features {
     pub recv_bundles: bool,
     /// Sending without a copy. Since 6.0.
     pub send_zc: bool,
+    /// Files that are read often have places in a table of the ring's, and leave it at once, whatever else is in flight. Since
+    /// 6.13; told by a feature of 6.15.
+    pub registered_files: bool,
     /// Which opcodes the kernel knows, a bit each.
     opcodes: [u64; 4],
 }
@@ -119,6 +122,7 @@ impl Features {
             no_iowait: parameters.is_feature_no_iowait(),
             min_wait: parameters.is_feature_min_timeout(),
             // Flags of an operation cannot be asked for: a feature or an opcode of the same release tells.
+            registered_files: parameters.is_feature_no_iowait(),
             incremental_buffers: parameters.is_feature_min_timeout(),
             recv_bundles: parameters.is_feature_recvsend_bundle(),
             buffer_rings: false,
@@ -167,6 +171,7 @@ impl fmt::Display for Features {
             ("multishot recv", self.multishot_recv),
             ("recv bundles", self.recv_bundles),
             ("send zc", self.send_zc),
+            ("registered files", self.registered_files),
         ];
         for (name, there) in rows {
             writeln!(f, "{name:<20} {}", yes_or_no(there))?;
@@ -242,7 +247,7 @@ mod tests {
     #[test]
     fn table_has_a_row_for_each_field() {
         let text = probe().to_string();
-        assert_eq!(text.lines().count(), 20, "{text}");
+        assert_eq!(text.lines().count(), 21, "{text}");
         assert!(text.starts_with("kernel               io_uring\nrelease              "), "{text}");
         assert!(text.contains("\nmultishot recv       yes\n"), "{text}");
         assert!(text.contains("\nopcodes missing      "), "{text}");

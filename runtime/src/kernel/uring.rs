@@ -126,6 +126,23 @@ impl Uring {
         let _ = raw::unregister_buf_ring(self.descriptor(), group);
     }
 
+    pub(crate) fn registers_files(&self) -> bool {
+        self.ring.features.registered_files
+    }
+
+    pub(crate) fn register_files(&mut self, places: u16) -> io::Result<()> {
+        raw::register_files(self.descriptor(), u32::from(places))
+    }
+
+    pub(crate) fn update_file(&mut self, place: u16, file: Option<RawFd>) -> io::Result<()> {
+        raw::update_file(self.descriptor(), u32::from(place), file)
+    }
+
+    pub(crate) fn unregister_files(&mut self) {
+        // An error means that there is no table: there is nothing to take out.
+        let _ = raw::unregister_files(self.descriptor());
+    }
+
     fn descriptor(&self) -> RawFd {
         let ring: &IoUring = &self.ring.ring;
         ring.as_raw_fd()

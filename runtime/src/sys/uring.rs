@@ -13,6 +13,7 @@
 use std::ffi::c_void;
 use std::io;
 use std::mem::size_of;
+use std::os::fd::RawFd;
 use std::ptr;
 use std::time::Duration;
 
@@ -162,6 +163,49 @@ pub(crate) fn unregister_buf_ring(fd: i32, group: u16) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes the table of the ring's files, with so many places and nothing in them. Since 5.19.
+///
+/// # Errors
+///
+/// EMFILE: more places than the process may have descriptors (`RLIMIT_NOFILE`). EBUSY: there is one. ENOMEM.
+pub(crate) fn register_files(fd: i32, places: u32) -> io::Result<()> {
+    let table = RsrcRegister { count: places, flags: RSRC_SPARSE, reserved: 0, data: 0, tags: 0 };
+    // SAFETY: `table` is whole and outlives the call; nothing is read from where it points, as it is sparse.
+    unsafe { register(fd, REGISTER_FILES2, ptr::from_ref(&table).cast(), size_of::<RsrcRegister>() as u32)? };
+    Ok(())
+}
+
+/// Puts a file into a place of the table, or takes out what is there. The table is an owner of the open file like any
+/// descriptor of it; operations in flight that have named the place keep theirs.
+///
+/// # Errors
+///
+/// ENXIO: there is no table. EINVAL: there is no such place. EBADF, ENOMEM.
+pub(crate) fn update_file(fd: i32, place: u32, file: Option<RawFd>) -> io::Result<()> {
+    let file = file.unwrap_or(NO_FILE);
+    let update = RsrcUpdate { offset: place, reserved: 0, data: ptr::from_ref(&file).expose_provenance() as u64 };
+    // SAFETY: `update` is whole, and points to one descriptor; both outlive the call.
+    unsafe { register(fd, REGISTER_FILES_UPDATE, ptr::from_ref(&update).cast(), 1)? };
+    Ok(())
+}
+
+/// Takes out all files, and the table with them.
+///
+/// # Errors
+///
+/// ENXIO: there is no table.
+pub(crate) fn unregister_files(fd: i32) -> io::Result<()> {
+    // SAFETY: takes no argument.
+    unsafe { register(fd, UNREGISTER_FILES, ptr::null(), 0)? };
+    Ok(())
+}
+
+/// In a place of the table: no file.
+pub(crate) const NO_FILE: RawFd = -1;
+
+const UNREGISTER_FILES: u32 = 3;
+const REGISTER_FILES_UPDATE: u32 = 6;
+const REGISTER_FILES2: u32 = 13;
 const REGISTER_RING_FDS: u32 = 20;
 const UNREGISTER_RING_FDS: u32 = 21;
 const REGISTER_PBUF_RING: u32 = 22;
@@ -203,6 +247,19 @@ struct RsrcUpdate {
     reserved: u32,
     data: u64,
 }
+
+/// `struct io_uring_rsrc_register`.
+#[repr(C)]
+struct RsrcRegister {
+    count: u32,
+    flags: u32,
+    reserved: u64,
+    data: u64,
+    tags: u64,
+}
+
+/// In `RsrcRegister::flags`: without any resources yet.
+const RSRC_SPARSE: u32 = 1 << 0;
 
 /// `struct io_uring_buf_reg`.
 #[repr(C)]

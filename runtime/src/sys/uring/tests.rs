@@ -38,6 +38,7 @@ fn structures_have_the_kernels_sizes() {
     assert_eq!(size_of::<Timespec>(), 16);
     assert_eq!(size_of::<GeteventsArg>(), 24);
     assert_eq!(size_of::<RsrcUpdate>(), 16);
+    assert_eq!(size_of::<RsrcRegister>(), 32);
     assert_eq!(size_of::<BufReg>(), 40);
 }
 
@@ -166,4 +167,47 @@ fn buffer_ring_is_registered_once_and_given_back() {
     // SAFETY: the page is large enough; the kernel refuses what isn't a power of two.
     let odd = unsafe { register_buf_ring(fd, addr, 100, 3) };
     assert_eq!(errno_of(odd), libc::EINVAL);
+}
+
+#[test]
+fn a_file_that_is_taken_out_of_the_table_is_let_go_by_then_and_what_is_in_flight_goes_on() {
+    use std::io::Write as _;
+
+    let mut ring = ring();
+    register_files(ring.as_raw_fd(), 4).unwrap();
+    assert_eq!(errno_of(register_files(ring.as_raw_fd(), 4)), libc::EBUSY);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    update_file(ring.as_raw_fd(), 3, Some(reader.as_raw_fd())).unwrap();
+    let poll = |place| opcode::PollAdd::new(types::Fixed(place), libc::POLLIN as u32).build().user_data(7);
+    push(&mut ring, &poll(3));
+    assert_eq!(enter_wait(ring.as_raw_fd(), 1, 0, ENTER_GETEVENTS, None).unwrap(), Entered::Submitted(1));
+
+    // The table and the descriptor let go; the poll has the pipe still.
+    update_file(ring.as_raw_fd(), 3, None).unwrap();
+    drop(reader);
+    writer.write_all(b"x").unwrap();
+    enter_wait(ring.as_raw_fd(), 0, 1, ENTER_GETEVENTS, None).unwrap();
+    let answer = ring.completion().next().unwrap();
+    assert_eq!((answer.user_data(), answer.result()), (7, i32::from(libc::POLLIN)));
+
+    // With the poll the last owner is gone, and no entry finds the place.
+    assert_eq!(errno_of(writer.write_all(b"x")), libc::EPIPE);
+    push(&mut ring, &poll(3));
+    enter_wait(ring.as_raw_fd(), 1, 1, ENTER_GETEVENTS, None).unwrap();
+    assert_eq!(ring.completion().next().unwrap().result(), -libc::EBADF);
+
+    // In the table only: taking it out is the end of it, by one or with all.
+    for takes_all in [false, true] {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        update_file(ring.as_raw_fd(), 0, Some(reader.as_raw_fd())).unwrap();
+        drop(reader);
+        writer.write_all(b"x").unwrap();
+        match takes_all {
+            false => update_file(ring.as_raw_fd(), 0, None).unwrap(),
+            true => unregister_files(ring.as_raw_fd()).unwrap(),
+        }
+        assert_eq!(errno_of(writer.write_all(b"x")), libc::EPIPE);
+    }
+    assert_eq!(errno_of(unregister_files(ring.as_raw_fd())), libc::ENXIO);
+    assert_eq!(errno_of(update_file(ring.as_raw_fd(), 0, None)), libc::ENXIO);
 }
