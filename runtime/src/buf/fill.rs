@@ -132,6 +132,7 @@ impl Filler {
     /// # Panics
     ///
     /// As [`fill`](Self::fill).
+    #[inline]
     pub(crate) fn target<B: IoBufMut + ?Sized>(&self, buf: &mut B) -> (*mut u8, u32) {
         let room = sqe_len(self.spare(buf));
         (self.place(buf), room)
@@ -147,6 +148,7 @@ impl Filler {
     /// # Safety
     ///
     /// As many bytes as `count` says have been initialised there, or all up to the capacity if it says more.
+    #[inline]
     pub(crate) unsafe fn commit<B: IoBufMut + ?Sized>(&mut self, buf: &mut B, count: usize) -> usize {
         let count = count.min(self.spare(buf));
         let position = self.checked_position(buf);
@@ -254,6 +256,7 @@ impl Scatter {
 }
 
 /// Where a read of one step writes to, and how many bytes at most: see [`Filler::target`].
+#[inline]
 pub(crate) fn target<B: IoBufMut + ?Sized>(buf: &mut B) -> (*mut u8, u32) {
     Filler::new(buf).target(buf)
 }
@@ -263,6 +266,7 @@ pub(crate) fn target<B: IoBufMut + ?Sized>(buf: &mut B) -> (*mut u8, u32) {
 /// # Safety
 ///
 /// As [`Filler::commit`].
+#[inline]
 pub(crate) unsafe fn commit<B: IoBufMut + ?Sized>(buf: &mut B, count: usize) -> usize {
     // SAFETY: the caller's promise is the same.
     unsafe { Filler::new(buf).commit(buf, count) }

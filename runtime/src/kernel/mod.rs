@@ -59,11 +59,6 @@ impl Sqe {
         Self(self.0.flags(squeue::Flags::SKIP_SUCCESS))
     }
 
-    /// The same entry, where its descriptor is a place in the ring's table of files.
-    pub(crate) fn by_place(self) -> Self {
-        Self(self.0.flags(squeue::Flags::FIXED_FILE))
-    }
-
     /// Performs the entry, which has not been pushed, at once. Only where [`Kernel::attempts`] says that this world is its
     /// kernel's.
     #[inline]

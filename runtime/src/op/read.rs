@@ -1,7 +1,7 @@
 //! Reading a file at a place: from memory, where the bytes lie there and the op is [alone](super::attempt), else by the ring.
 #![allow(unsafe_code, reason = "ops answer for the memory that they name, and take over what the kernel wrote")]
 
-use io_uring::{opcode, types};
+use io_uring::{opcode, squeue, types};
 
 use crate::buf::{BufResult, IoBufMut, commit, target};
 use crate::fd::SharedFd;
@@ -27,10 +27,13 @@ impl<B: IoBufMut> ReadAt<B> {
     }
 
     /// `None` where there is no room.
-    fn entry(&mut self, target_file: types::Fd) -> Option<Sqe> {
+    #[inline]
+    fn entry(&mut self, file: types::Fd, flags: squeue::Flags) -> Option<Sqe> {
         let (pointer, room) = target(&mut self.buf);
-        let entry = opcode::Read::new(target_file, pointer, room).offset(self.offset);
-        (room > 0).then(|| entry.build().into())
+        if room == 0 {
+            return None;
+        }
+        Some(opcode::Read::new(file, pointer, room).offset(self.offset).build().flags(flags).into())
     }
 }
 
@@ -43,16 +46,18 @@ unsafe impl<B: IoBufMut> Op for ReadAt<B> {
 
     unsafe fn attempt(&mut self, driver: &Driver) -> Option<Completion> {
         // What has a position of its own is likely to be something that is waited for.
-        let entry = if self.offset == AT_POSITION { None } else { self.entry(target_of(&self.fd)) }?;
+        let entry =
+            if self.offset == AT_POSITION { None } else { self.entry(target_of(&self.fd), squeue::Flags::empty()) }?;
         perform(driver, self.fd.as_ref(), &entry)
     }
 
+    #[inline]
     unsafe fn prepare(&mut self, driver: &Driver) -> Step {
-        let entry = match self.fd.as_ref().and_then(|fd| fd.place(driver)) {
-            Some(place) => self.entry(types::Fd(i32::from(place))).map(Sqe::by_place),
-            None => self.entry(target_of(&self.fd)),
+        let (file, flags) = match self.fd.as_ref().and_then(|fd| fd.place(driver)) {
+            Some(place) => (types::Fd(i32::from(place)), squeue::Flags::FIXED_FILE),
+            None => (target_of(&self.fd), squeue::Flags::empty()),
         };
-        match entry {
+        match self.entry(file, flags) {
             Some(entry) => Step::Submit(entry),
             // The kernel would answer 0, which looks like the end of the file.
             None => Step::Done(Completion::made_up(-libc::EINVAL)),
