@@ -156,16 +156,19 @@ fn measure(server: &Server, mode: &Mode, divisor: u64) -> io::Result<Vec<(Figure
         return measure_idle(&process, connections, bytes);
     }
     load::run(kind.divided(10), &mut process)?;
-    let before = process.cpu_us()?;
+    let before = (process.cpu_us()?, machine::own_cpu_us()?);
     let done = load::run(kind, &mut process)?;
+    let (server, load) = (process.cpu_us()? - before.0, machine::own_cpu_us()? - before.1);
+    let percent = |us: f64| us / done.elapsed.as_micros() as f64 * 100.0;
     let requests = done.requests as f64;
     let latencies = [(Figure::P50Us, 500), (Figure::P99Us, 990), (Figure::P999Us, 999)];
     let latencies = latencies.into_iter().filter_map(|(figure, part)| Some((figure, done.latency_us(part)?)));
-    let mut values = vec![
-        (Figure::CpuUs, (process.cpu_us()? - before) / requests),
-        (Figure::Rate, requests / done.elapsed.as_secs_f64()),
-    ];
+    let mut values = vec![(Figure::CpuUs, server / requests), (Figure::Rate, requests / done.elapsed.as_secs_f64())];
     values.extend(latencies);
+    values.push((Figure::ServerBusy, percent(server)));
+    if kind.has_clients() {
+        values.push((Figure::LoadBusy, percent(load)));
+    }
     Ok(values)
 }
 

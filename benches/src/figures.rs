@@ -12,11 +12,13 @@ pub(crate) enum Figure {
     P50Us,
     P99Us,
     P999Us,
+    ServerBusy,
+    LoadBusy,
     ConnectionBytes,
 }
 
 impl Figure {
-    pub(crate) const ALL: [Figure; 8] = [
+    pub(crate) const ALL: [Figure; 10] = [
         Figure::CpuUs,
         Figure::Calls,
         Figure::Instructions,
@@ -24,6 +26,8 @@ impl Figure {
         Figure::P50Us,
         Figure::P99Us,
         Figure::P999Us,
+        Figure::ServerBusy,
+        Figure::LoadBusy,
         Figure::ConnectionBytes,
     ];
 
@@ -36,6 +40,8 @@ impl Figure {
             Figure::P50Us => "p50 us",
             Figure::P99Us => "p99 us",
             Figure::P999Us => "p99.9 us",
+            Figure::ServerBusy => "server busy %",
+            Figure::LoadBusy => "load busy %",
             Figure::ConnectionBytes => "bytes/connection",
         }
     }
@@ -50,7 +56,9 @@ impl Figure {
             Figure::CpuUs => format!("{value:.2}"),
             Figure::Calls => format!("{value:.3}"),
             Figure::P50Us | Figure::P99Us | Figure::P999Us => format!("{value:.1}"),
-            Figure::Instructions | Figure::Rate | Figure::ConnectionBytes => format!("{value:.0}"),
+            Figure::Instructions | Figure::Rate | Figure::ServerBusy | Figure::LoadBusy | Figure::ConnectionBytes => {
+                format!("{value:.0}")
+            }
         }
     }
 }

@@ -8,8 +8,9 @@ use std::process::Command;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::signal::Signal;
+use nix::sys::time::TimeValLike as _;
 use nix::unistd::{Pid, setsid};
 
 /// Runs `compare` as a child in a session of its own: the scheduler weighs sessions against each other, and a leader of a
@@ -72,6 +73,12 @@ pub(crate) fn description(command: &str) -> String {
         format!("- {}", versions.join(", ")),
     ]
     .join("\n")
+}
+
+/// The CPU time that this process has used.
+pub(crate) fn own_cpu_us() -> io::Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    Ok((usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64)
 }
 
 /// The version of a package that this program was built with.

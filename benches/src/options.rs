@@ -39,7 +39,7 @@ impl Options {
         let mut rounds = None;
         let mut options = Options {
             rounds: 0,
-            modes: MODES.iter().collect(),
+            modes: MODES.iter().filter(|mode| mode.is_asked).collect(),
             servers: SERVERS.iter().collect(),
             divisor: 1,
             write: false,

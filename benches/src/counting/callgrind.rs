@@ -40,7 +40,7 @@ impl Counter for Callgrind {
     fn is_for(&self, mode: &Mode, server: &Server) -> bool {
         let is_for_mode = match mode.kind {
             Kind::Echo { connections, bytes, .. } => connections > 1 && bytes < 1_000,
-            Kind::Short { .. } | Kind::Udp { .. } | Kind::Http { .. } => true,
+            Kind::Bursts { .. } | Kind::Short { .. } | Kind::Udp { .. } | Kind::Http { .. } => true,
             Kind::Idle { .. } | Kind::Files { .. } => false,
         };
         is_for_mode && !server.is_interpreted()

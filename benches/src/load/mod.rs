@@ -1,5 +1,6 @@
 //! The loads: the testkit's on streams, and some small ones. Every byte that comes back is compared.
 
+mod bursts;
 mod datagrams;
 mod http;
 mod idle;
@@ -42,6 +43,9 @@ pub(crate) fn run(kind: Kind, process: &mut ServerProcess) -> io::Result<Done> {
             (load.connections, load.messages_per_connection, load.under_way) = (connections, messages, under_way);
             (load.min_bytes, load.max_bytes) = (bytes, bytes);
             echo(load)?
+        }
+        Kind::Bursts { connections, messages, bytes, burst } => {
+            bursts::run(address, connections, messages, bytes, burst)?
         }
         Kind::Short { connections, at_once, bytes } => {
             let mut load = EchoLoad::new(address);
