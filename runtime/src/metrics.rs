@@ -73,6 +73,11 @@ pub struct Metrics {
     pub spins: u64,
     /// Such times when nothing came, and it slept after all.
     pub vain_spins: u64,
+    /// Times that the thread slept until several completions were there, or some time was over: see
+    /// [`Builder::gather`](crate::Builder::gather).
+    pub gathers: u64,
+    /// Such times when hardly any came.
+    pub vain_gathers: u64,
     /// Wakes that came from other threads.
     pub remote_wakes: u64,
     /// Times that the completion queue ran over. Nothing is lost then, but a larger one is faster.

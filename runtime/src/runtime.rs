@@ -256,6 +256,7 @@ impl Core {
     pub(crate) fn metrics(&self) -> Metrics {
         let (driver, executor) = (&self.driver.counters, &self.executor.counters);
         let (buffers, buffers_lent) = self.driver.buffers();
+        let (gathers, vain_gathers) = self.driver.gathers();
         Metrics {
             enters: driver.enters.get(),
             sqes: driver.sqes.get(),
@@ -266,6 +267,8 @@ impl Core {
             parks: executor.parks.get(),
             spins: self.spin.spins.get(),
             vain_spins: self.spin.vain_spins.get(),
+            gathers,
+            vain_gathers,
             remote_wakes: executor.remote_wakes.get(),
             overflows: driver.overflows.get(),
             no_buffers: driver.no_buffers.get(),

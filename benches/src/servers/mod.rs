@@ -48,7 +48,7 @@ pub(crate) enum Service {
 }
 
 /// All of them. The others are divided by the first that has a mode, and by tokio.
-pub(crate) const SERVERS: [Server; 15] = [
+pub(crate) const SERVERS: [Server; 16] = [
     own("bare-ring", &[(Service::Tcp, bare_ring::tcp)]),
     own("bare-epoll", &[(Service::Tcp, bare_epoll::tcp)]),
     own("bare-calls", &[(Service::Udp, bare_calls::udp), (Service::Files, bare_calls::files)]),
@@ -62,6 +62,7 @@ pub(crate) const SERVERS: [Server; 15] = [
         ],
     ),
     own("quoit-spin", &[(Service::Tcp, quoit::tcp_spin)]),
+    own("quoit-gather", &[(Service::Tcp, quoit::tcp_gather), (Service::Http, quoit::http_gather)]),
     own(
         "quoit-behind",
         &[(Service::Tcp, quoit::tcp_behind), (Service::Udp, quoit::udp_behind), (Service::Http, quoit::http_behind)],

@@ -27,6 +27,11 @@ pub(super) fn tcp_spin() -> io::Result<()> {
     Runtime::builder().spin(Duration::from_micros(50)).build()?.block_on(echo(false))
 }
 
+/// As the first, but the thread sleeps until many messages are there, or for a tenth of a millisecond.
+pub(super) fn tcp_gather() -> io::Result<()> {
+    Runtime::builder().gather(64, Duration::from_micros(100)).build()?.block_on(echo(false))
+}
+
 async fn echo(write_behind: bool) -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     announce(listener.local_addr()?)?;
@@ -67,16 +72,21 @@ fn echo_datagrams(write_behind: bool) -> io::Result<()> {
 
 /// hyper, whose answers are told to be written when they are out.
 pub(super) fn http() -> io::Result<()> {
-    serve_http(false)
+    serve_http(&Runtime::new()?, false)
 }
 
 /// hyper, whose answers leave with the next entry into the kernel.
 pub(super) fn http_behind() -> io::Result<()> {
-    serve_http(true)
+    serve_http(&Runtime::new()?, true)
 }
 
-fn serve_http(write_behind: bool) -> io::Result<()> {
-    quoit::block_on(async {
+/// hyper, where the thread sleeps until many requests are there, or for a tenth of a millisecond.
+pub(super) fn http_gather() -> io::Result<()> {
+    serve_http(&Runtime::builder().gather(64, Duration::from_micros(100)).build()?, false)
+}
+
+fn serve_http(runtime: &Runtime, write_behind: bool) -> io::Result<()> {
+    runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         announce(listener.local_addr()?)?;
         loop {

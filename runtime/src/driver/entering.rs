@@ -27,6 +27,11 @@ impl Driver {
         self.kernel.borrow().as_ref().is_some_and(Kernel::shows_news)
     }
 
+    /// How many waits were for more than one completion, and how many of them brought hardly any.
+    pub(crate) fn gathers(&self) -> (u64, u64) {
+        self.kernel.borrow().as_ref().map_or((0, 0), Kernel::gathers)
+    }
+
     /// The kernel has something to say. No system call.
     pub(crate) fn has_news(&self) -> bool {
         self.kernel.borrow_mut().as_mut().is_some_and(Kernel::has_news)

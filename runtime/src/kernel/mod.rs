@@ -9,6 +9,7 @@ pub(crate) mod attempt;
 pub(crate) mod choice;
 mod epoll;
 pub(crate) mod file;
+mod gather;
 pub(crate) mod probe;
 pub(crate) mod refusal;
 pub(crate) mod setup;
@@ -193,6 +194,24 @@ impl Kernel {
     /// Sets up a real ring.
     pub(crate) fn uring(request: &SetupRequest) -> Result<Self, Refusal> {
         setup::set_up(request).map(|ring| Self::Uring(Uring::new(ring)))
+    }
+
+    /// Lets waits be for up to so many completions, for up to so many microseconds, where many come. Means nothing where the
+    /// kernel cannot do that.
+    pub(crate) fn gather(&mut self, most: u32, time_us: u32) {
+        match self {
+            Self::Uring(uring) => uring.gather(most, time_us),
+            // One system call brings what is there already; and a made-up world has no time to lose.
+            Self::Epoll(_) | Self::Sim(_) => {}
+        }
+    }
+
+    /// How many waits were for more than one completion, and how many of them brought hardly any.
+    pub(crate) fn gathers(&self) -> (u64, u64) {
+        match self {
+            Self::Uring(uring) => uring.gathers(),
+            Self::Epoll(_) | Self::Sim(_) => (0, 0),
+        }
     }
 
     /// Stages one entry; a full queue gives it back.

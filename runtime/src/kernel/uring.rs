@@ -12,10 +12,12 @@
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
 
 use io_uring::IoUring;
 
 use crate::buf::BufferPool;
+use crate::kernel::gather::Gather;
 use crate::kernel::setup::Ring;
 use crate::kernel::{Cqe, Sqe, Wait};
 use crate::sys::uring as raw;
@@ -24,13 +26,27 @@ use crate::sys::uring as raw;
 pub(crate) struct Uring {
     /// The mapped queues, the features granted, and the descriptor to enter by.
     ring: Ring,
+    /// Whether a wait is for more than one completion.
+    gather: Gather,
     /// Only the thread that set the ring up may enter it (`SINGLE_ISSUER`).
     not_send: PhantomData<*mut ()>,
 }
 
 impl Uring {
     pub(crate) fn new(ring: Ring) -> Self {
-        Self { ring, not_send: PhantomData }
+        Self { ring, gather: Gather::default(), not_send: PhantomData }
+    }
+
+    pub(crate) fn gather(&mut self, most: u32, time_us: u32) {
+        // Where a thread of the kernel's submits, what it submits is waited for along with the rest.
+        if self.ring.features.min_wait && !self.ring.features.sqpoll {
+            let places = self.ring.ring.params().cq_entries();
+            self.gather = Gather::new(most.min(places / 2), time_us);
+        }
+    }
+
+    pub(crate) fn gathers(&self) -> (u64, u64) {
+        (self.gather.gathers, self.gather.vain_gathers)
     }
 
     pub(crate) fn push(&mut self, sqe: Sqe) -> Result<(), Sqe> {
@@ -75,6 +91,10 @@ impl Uring {
             Wait::For(timeout) => (1, Some(timeout)),
             Wait::Forever => (1, None),
         };
+        let is_long = |time_us: u32| timeout.is_none_or(|timeout| timeout > Duration::from_micros(time_us.into()));
+        // The kernel looks at the timeout when the time for gathering is over.
+        let gather = self.gather.next().filter(|(_, time_us)| min_complete > 0 && is_long(*time_us));
+        let (min_complete, min_wait_us) = gather.unwrap_or((min_complete, 0));
         let submission = self.ring.ring.submission();
         let staged = submission.len() as u32;
         let wakeup = self.ring.features.sqpoll && submission.need_wakeup();
@@ -89,7 +109,12 @@ impl Uring {
             // The kernel's thread takes the entries: wait until it has taken some, instead of asking again and again.
             flags |= raw::ENTER_SQ_WAIT;
         }
-        match raw::enter_wait(self.ring.enter_fd, staged, min_complete, flags, timeout) {
+        let entered = raw::gather_wait(self.ring.enter_fd, staged, min_complete, flags, timeout, min_wait_us);
+        if min_complete > 0 && self.gather.is_on() {
+            let found = self.ring.ring.completion().len() as u32;
+            self.gather.waited(gather.map(|(wanted, _)| wanted), found);
+        }
+        match entered {
             Ok(_) => Ok(()),
             // A signal ended the wait: what was staged is still staged, and the next turn enters again.
             Err(error) if error.raw_os_error() == Some(libc::EINTR) => Ok(()),

@@ -76,16 +76,29 @@ pub(crate) fn enter_wait(
     flags: u32,
     timeout: Option<Duration>,
 ) -> io::Result<Entered> {
+    gather_wait(fd, to_submit, min_complete, flags, timeout, 0)
+}
+
+/// As [`enter_wait`], but after `min_wait_us` microseconds, if that isn't 0, one completion will do. Since 6.12. The timeout must
+/// be longer: it is looked at afterwards.
+pub(crate) fn gather_wait(
+    fd: i32,
+    to_submit: u32,
+    min_complete: u32,
+    flags: u32,
+    timeout: Option<Duration>,
+    min_wait_us: u32,
+) -> io::Result<Entered> {
     let entered = match timeout {
         // SAFETY: without EXT_ARG a null argument is "keep the signal mask".
-        None => unsafe { enter(fd, to_submit, min_complete, flags, ptr::null(), 0) },
-        Some(timeout) => {
-            let time = Timespec::from(timeout.min(LONGEST_WAIT));
+        None if min_wait_us == 0 => unsafe { enter(fd, to_submit, min_complete, flags, ptr::null(), 0) },
+        timeout => {
+            let time = timeout.map(|timeout| Timespec::from(timeout.min(LONGEST_WAIT)));
             let arg = GeteventsArg {
                 sigmask: 0,
                 sigmask_bytes: 0,
-                min_wait_us: 0,
-                time: ptr::from_ref(&time).expose_provenance() as u64,
+                min_wait_us,
+                time: time.as_ref().map_or(0, |time| ptr::from_ref(time).expose_provenance() as u64),
             };
             let (arg, arg_bytes) = (ptr::from_ref(&arg).cast(), size_of::<GeteventsArg>());
             // SAFETY: `arg` is the structure that EXT_ARG announces; it and the time it points to outlive the call.

@@ -1,0 +1,139 @@
+//! A runtime that is to gather completions hears of everything all the same: of a single one, of timers, of other threads.
+
+mod support;
+
+use std::future::poll_fn;
+use std::sync::mpsc;
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use quoit_runtime::op::{self, Nop, PollOnce};
+use quoit_runtime::timer::{Instant, Timer};
+use quoit_runtime::{KernelKind, Runtime, metrics};
+use support::{alone, end_idle, pipe, write};
+
+/// So long that a wait which is given up only then is noticed.
+const LONG: Duration = Duration::from_secs(600);
+/// So short that hardly anything comes in time.
+const SHORT: Duration = Duration::from_micros(1);
+
+fn gathering(most: usize, time: Duration) -> Runtime {
+    Runtime::builder().kernel(KernelKind::IoUring).gather(most, time).build().expect("this machine has io_uring")
+}
+
+fn kernel_gathers() -> bool {
+    quoit_runtime::probe().io_uring.is_ok_and(|features| features.min_wait)
+}
+
+async fn sleep(time: Duration) {
+    let mut timer = Timer::new(Instant::now() + time);
+    poll_fn(|cx| timer.poll_elapsed(cx)).await;
+}
+
+/// Has another thread wake this one at some time.
+async fn woken_from_elsewhere() {
+    let (ask, asked) = mpsc::channel::<std::task::Waker>();
+    let waking = thread::spawn(move || asked.recv().expect("it is asked").wake());
+    let mut polls = 0;
+    poll_fn(|cx| {
+        polls += 1;
+        if polls == 1 {
+            ask.send(cx.waker().clone()).expect("the thread waits for it");
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
+    waking.join().expect("no panic");
+}
+
+#[test]
+fn what_was_not_asked_for_is_not_done() {
+    let alone = alone();
+    let runtime = support::runtime();
+    runtime.block_on(async { sleep(Duration::from_millis(1)).await });
+    assert_eq!((runtime.metrics().gathers, runtime.metrics().vain_gathers), (0, 0));
+    end_idle(runtime);
+    alone.end();
+}
+
+#[test]
+fn one_completion_ends_a_wait_when_the_time_is_up() {
+    let alone = alone();
+    let runtime = gathering(64, SHORT);
+    runtime.block_on(async {
+        for _ in 0..20 {
+            woken_from_elsewhere().await;
+            let (read, feed) = pipe();
+            let feeding = thread::spawn(move || write(&feed, b"x"));
+            op::submit(PollOnce::readable(read)).await.expect("a pipe can be polled");
+            feeding.join().expect("no panic");
+        }
+    });
+    let metrics = runtime.metrics();
+    if kernel_gathers() {
+        assert!(metrics.gathers >= 1);
+        // A single one at a time is hardly worth it: the waits between two gathering ones become more and more.
+        assert!(metrics.vain_gathers <= 8, "{metrics:?}");
+    }
+    end_idle(runtime);
+    alone.end();
+}
+
+#[test]
+fn as_many_as_are_waited_for_end_a_wait_before_the_time_is_up() {
+    let alone = alone();
+    // The first wait is for so many as come at once: the completion of each nop, when it is submitted.
+    let runtime = gathering(4, LONG);
+    runtime.block_on(async {
+        for _ in 0..20 {
+            let nops: Vec<_> = (0..4).map(|_| quoit_runtime::spawn(async { op::submit(Nop::new()).await })).collect();
+            for nop in nops {
+                nop.await.expect("no panic").expect("a nop succeeds");
+            }
+        }
+        assert_eq!(metrics().vain_gathers, 0);
+        assert_eq!(metrics().gathers, if kernel_gathers() { metrics().parks } else { 0 });
+    });
+    end_idle(runtime);
+    alone.end();
+}
+
+#[test]
+fn timers_are_not_waited_beyond() {
+    let alone = alone();
+    // A timer that is due before the time for gathering is up ends the wait.
+    let runtime = gathering(64, LONG);
+    runtime.block_on(async {
+        for _ in 0..10 {
+            let start = Instant::now();
+            sleep(Duration::from_millis(2)).await;
+            assert!(start.elapsed() >= Duration::from_millis(2));
+        }
+        assert_eq!(metrics().gathers, 0);
+    });
+    end_idle(runtime);
+    // One that is due later is heard of though the wait has gathered.
+    let runtime = gathering(64, SHORT);
+    runtime.block_on(async {
+        let start = Instant::now();
+        sleep(Duration::from_millis(2)).await;
+        assert!(start.elapsed() >= Duration::from_millis(2));
+    });
+    assert_eq!(runtime.metrics().gathers >= 1, kernel_gathers());
+    end_idle(runtime);
+    alone.end();
+}
+
+#[test]
+fn other_kernels_do_not_gather() {
+    let alone = alone();
+    for kernel in [KernelKind::Epoll, KernelKind::Sim { seed: 7 }] {
+        let runtime = Runtime::builder().kernel(kernel).gather(64, LONG).build().expect("this kernel is always there");
+        runtime.block_on(async { sleep(Duration::from_millis(1)).await });
+        assert_eq!(runtime.metrics().gathers, 0, "{kernel:?}");
+        end_idle(runtime);
+    }
+    alone.end();
+}
