@@ -15,6 +15,13 @@
 //!
 //! One thread owns one ring: futures need not be `Send`, and waking a task costs no atomic operation.
 //!
+//! Buffers go into an operation by value, and come out of it with the answer: `let (result, buf) = stream.read(buf).await;`
+//! ([`BufResult`]). Streams of values, such as [`incoming`](net::TcpListener::incoming), are those of `futures_util`, whose
+//! `StreamExt` has their methods.
+//!
+//! Many of these items live in packages of their own, which their examples name: `quoit_runtime::spawn` is [`spawn`] here,
+//! `quoit_net::TcpStream` is [`net::TcpStream`], and so on.
+//!
 //! | module | what is in it |
 //! |---|---|
 //! | [`main`], [`test`], [`block_on`], [`Runtime`] | ways in |

@@ -1,6 +1,6 @@
 //! Threads for calls that block, such as name resolution: they never hold up the thread of a ring.
 //!
-//! One [crew](crate::crew) serves the whole process. It grows with the work up to a cap, beyond which work queues; a thread
+//! One crew (`crew.rs`) serves the whole process. It grows with the work up to a cap, beyond which work queues; a thread
 //! without work goes away after a while.
 
 use std::future::Future;

@@ -3,7 +3,8 @@
 //! This file holds only the entry points that the compiler calls, with their manual. The work is done over
 //! `proc_macro2` tokens, which unit tests can make: `options` reads what stands in the parentheses and says what is
 //! supported today, `function` reads the annotated function and says which shapes are refused, `expand` puts the two
-//! together. `select` is what the macro of that name in the facade expands to.
+//! together. `select` is what the macro of that name in the facade expands to. The examples here are text, as this crate does not know
+//! the facade, where such programs are compiled and run.
 
 mod expand;
 mod function;
@@ -32,8 +33,6 @@ use proc_macro::TokenStream;
 /// at once.
 ///
 /// # Examples
-///
-/// These are compiled and run where they can be: in the documentation of the crate `quoit`, which depends on this one.
 ///
 /// ```text
 /// #[quoit::main]
@@ -76,8 +75,6 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// at once. A second `#[test]`, of whichever crate, is refused as well: the function would run twice.
 ///
 /// # Examples
-///
-/// These are compiled and run where they can be: in the documentation of the crate `quoit`, which depends on this one.
 ///
 /// ```text
 /// #[quoit::test]
