@@ -17,6 +17,7 @@ mod halves;
 mod io_traits;
 mod methods;
 mod queue;
+mod receive;
 mod receiving;
 mod rights;
 mod writing;
@@ -39,6 +40,7 @@ use quoit_runtime::op::{
 };
 use quoit_runtime::timer::{Instant, Timer};
 
+use crate::stream::receive::Receive;
 use crate::stream::receiving::{Receiver, Receiving};
 use crate::stream::writing::{Part, Whole, Writing};
 use crate::waiters::Waiters;
@@ -143,9 +145,9 @@ impl StreamSocket {
         &self.shared.fd
     }
 
-    pub(crate) async fn recv(&self) -> io::Result<Option<RecvBuf>> {
-        let place = self.shared.receiving.place();
-        stoppable(|cx| Receiving::poll_recv(&self.shared, cx, &place)).await
+    #[inline]
+    pub(crate) fn recv(&self) -> Receive<'_> {
+        Receive::new(&self.shared)
     }
 
     pub(crate) async fn read<B: IoBufMut>(&self, mut buf: B) -> BufResult<usize, B> {
