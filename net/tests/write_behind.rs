@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use common::{Known, arena, arena_with, pair, poll_once, read_to_end, reset, run, soon, storm, until, write_all};
 use quoit_net::TcpStream;
+use quoit_runtime::io::BufWriter;
 use quoit_runtime::task::yield_now;
 use quoit_runtime::{KernelKind, metrics, spawn};
 use quoit_testkit::{EchoLoad, Rng, allocations_of_this_thread};
@@ -266,4 +267,23 @@ fn steady_answers_allocate_nothing_on_the_ring() {
             client.join().unwrap();
         },
     );
+}
+
+#[test]
+fn a_flush_that_is_given_up_behind_another_write_leaves_its_bytes_in_the_buffer() {
+    arena(|runtime| {
+        let (stream, peer) = behind();
+        run(runtime, async {
+            let writer = BufWriter::new(&stream);
+            writer.write_all("short").await.0.unwrap();
+            let mut long = Box::pin(stream.write_all(vec![7; 16 << 20]));
+            assert!(poll_once(long.as_mut()).await.is_pending());
+            let mut flush = Box::pin(writer.flush());
+            assert!(poll_once(flush.as_mut()).await.is_pending());
+            drop(flush);
+            assert_eq!(writer.buffered(), 5);
+            drop(peer);
+            assert!(long.await.0.is_err());
+        });
+    });
 }

@@ -275,6 +275,10 @@ impl StreamSocket {
         if !write_behind.get() || fd.is_send_shut() || receiving.has_failed() || check().is_err() {
             return None;
         }
+        // Bytes that are to wait are not looked at: a buffer may tell by that whether it was begun.
+        if !sending.is_idle() {
+            return None;
+        }
         let bytes = buf.as_bytes();
         send_now(fd, sending, bytes).map(|result| result.map(|()| bytes.len()))
     }
