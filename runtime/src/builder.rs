@@ -143,8 +143,9 @@ impl Builder {
         self
     }
 
-    /// The most files that are kept in a table of the ring's, where each read of one costs a tenth less; 1024 by default. A file
-    /// gets there by being read often, if it is open to be read only and holds no lock. When the table is full, others do without.
+    /// The most files that are kept in a table of the ring's, where each read of one costs less; 1024 by default, some 65,000 at
+    /// most. A file gets there by being read often, if it is open to be read only and holds no lock. When the table is full,
+    /// others do without.
     ///
     /// The table is one more owner of the open file until that is closed here, or the runtime ends. Only where the process ends
     /// without either (killed, or by `exit`), the kernel lets go of it some tens of milliseconds later. 0 where that would matter:

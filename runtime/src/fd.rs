@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::context;
 use crate::driver::{Driver, wake};
+pub(crate) use crate::fd::place::MOST_PLACES;
 use crate::fd::place::Place;
 use crate::kernel::attempt::is_direct;
 use crate::kernel::socket::{self, SocketOption};
@@ -98,7 +99,7 @@ impl SharedFd {
             send_shut: Cell::new(false),
             attempts: Cell::new(if is_socket { Attempts::Possible } else { Attempts::Untried }),
             lingers: Cell::new(false),
-            place: Cell::new(if is_socket { Place::Never } else { Place::Counting(0) }),
+            place: Cell::new(if is_socket { Place::NEVER } else { Place::UNREAD }),
             closer: Cell::new(None),
         })))
     }

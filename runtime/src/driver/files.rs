@@ -12,6 +12,7 @@ use io_uring::opcode;
 
 use crate::driver::Driver;
 use crate::driver::slots::CANCEL;
+use crate::fd::MOST_PLACES;
 use crate::kernel::file::may_be_registered;
 use crate::kernel::{Kernel, Sqe};
 use crate::sys::uring::NO_FILE;
@@ -38,7 +39,7 @@ struct Table {
 
 impl Files {
     pub(super) fn new(kernel: &Kernel, most: u16) -> Self {
-        let most = if kernel.registers_files() { most } else { 0 };
+        let most = if kernel.registers_files() { most.min(MOST_PLACES) } else { 0 };
         Self { most: Cell::new(most), table: RefCell::new(None) }
     }
 
