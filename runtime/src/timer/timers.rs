@@ -22,24 +22,16 @@ use crate::timer::wheel::{TimerKey, Wheel};
 /// The timers of one runtime.
 pub(crate) struct Timers {
     clock: Clock,
-    wheel: RefCell<Wheel<Waiting>>,
-    /// A tick of the wheel is 2 to this power of nanoseconds.
-    tick_bits: Cell<u32>,
-    /// The same, while the clock runs.
+    /// Who waits, and until when, to the nanosecond.
+    wheel: RefCell<Wheel<Waker>>,
+    /// A tick of the wheel is 2 to this power of nanoseconds, while the clock runs.
     running_tick_bits: u32,
-    /// The timers that are due; kept for its capacity.
-    due: Cell<Vec<Waiting>>,
+    /// Who waits for a deadline that has passed; kept for its capacity.
+    due: Cell<Vec<Waker>>,
     /// The runtime is gone: nothing in this wheel fires, and nothing is put into it.
     closed: Cell<bool>,
     /// Shared by the work that other threads do for this runtime; its count says how much that is.
     elsewhere: Arc<()>,
-}
-
-/// Who waits for a deadline.
-struct Waiting {
-    waker: Waker,
-    /// To the nanosecond.
-    deadline: Instant,
 }
 
 impl Timers {
@@ -48,8 +40,7 @@ impl Timers {
         let running_tick_bits = if is_exact { 0 } else { TICK_BITS };
         Self {
             clock: Clock::new(),
-            wheel: RefCell::new(Wheel::new()),
-            tick_bits: Cell::new(running_tick_bits),
+            wheel: RefCell::new(Wheel::new(running_tick_bits)),
             running_tick_bits,
             due: Cell::new(Vec::new()),
             closed: Cell::new(false),
@@ -84,7 +75,8 @@ impl Timers {
     /// The tasks that wait for deadlines, the earliest first.
     pub(crate) fn waiting_tasks(&self) -> Vec<(Instant, TaskKey)> {
         let wheel = self.wheel.borrow();
-        let tasks = wheel.payloads().filter_map(|timer| Some((timer.deadline, TaskKey::of_waker(&timer.waker)?)));
+        let tasks =
+            wheel.entries().filter_map(|(nanos, waker)| Some((Instant::from_nanos(nanos), TaskKey::of_waker(waker)?)));
         let mut tasks: Vec<_> = tasks.collect();
         tasks.sort_by_key(|(deadline, task)| (*deadline, task.bits()));
         tasks
@@ -97,11 +89,10 @@ impl Timers {
 
     /// How many were woken, and whether more are due.
     fn fire_some(&self, now: Instant) -> (usize, bool) {
-        let now = now.nanos() >> self.tick_bits.get();
         let mut due = self.due.take();
-        let more = self.wheel.borrow_mut().advance(now, MOST_AT_ONCE, &mut due);
+        let more = self.wheel.borrow_mut().advance(now.nanos(), MOST_AT_ONCE, &mut due);
         let count = due.len();
-        due.drain(..).for_each(|Waiting { waker, .. }| wake(waker));
+        due.drain(..).for_each(wake);
         self.due.set(due);
         (count, more)
     }
@@ -115,8 +106,8 @@ impl Timers {
     fn next(&self) -> Option<Instant> {
         let wheel = self.wheel.borrow();
         // A simulated machine sleeps until its deadline in one go.
-        let tick = if self.running_tick_bits == 0 { wheel.earliest() } else { wheel.next_tick() }?;
-        tick.checked_mul(1 << self.tick_bits.get()).map(Instant::from_nanos)
+        let next = if self.running_tick_bits == 0 { wheel.earliest() } else { wheel.next_time() };
+        next.map(Instant::from_nanos)
     }
 
     /// Stops the clock, and goes over to ticks of a nanosecond: a time that stands is told exactly. Whether it was running.
@@ -140,9 +131,7 @@ impl Timers {
     }
 
     fn set_tick_bits(&self, bits: u32) {
-        self.tick_bits.set(bits);
-        let elapsed = self.clock.now().nanos() >> bits;
-        self.wheel.borrow_mut().rescale(elapsed, |waiting| tick_of(waiting.deadline, bits));
+        self.wheel.borrow_mut().rescale(self.clock.now().nanos(), bits);
     }
 
     /// A clock that stands is moved to the next deadline, since nothing else can happen before, and who waits for that is
@@ -167,22 +156,12 @@ impl Timers {
         if self.closed.get() { Instant::now() >= deadline } else { self.clock.shows(deadline) }
     }
 
-    fn insert(&self, deadline: Instant, waker: Waker) -> TimerKey {
-        let tick = tick_of(deadline, self.tick_bits.get());
-        self.wheel.borrow_mut().insert(tick, Waiting { waker, deadline })
-    }
-
     /// The runtime is gone: drops the wakers of all timers. One that is polled on another runtime goes on there.
     pub(crate) fn close(&self) {
         self.closed.set(true);
-        let wheel = self.wheel.replace(Wheel::new());
+        let wheel = self.wheel.replace(Wheel::new(self.running_tick_bits));
         shield(|| drop(wheel));
     }
-}
-
-/// The first tick that is not before the deadline.
-fn tick_of(deadline: Instant, bits: u32) -> u64 {
-    (deadline.nanos() >> bits) + u64::from(!deadline.nanos().is_multiple_of(1 << bits))
 }
 
 /// One deadline of the current runtime: the stuff that sleeps and timeouts are made of.
@@ -250,7 +229,7 @@ impl Timer {
     pub fn is_elapsed(&self) -> bool {
         match self.state {
             State::Waiting(key) if !self.timers.closed.get() => {
-                self.timers.wheel.borrow_mut().payload_mut(key).is_none()
+                self.timers.wheel.borrow_mut().payload_mut(key, self.deadline.nanos()).is_none()
             }
             State::Idle | State::Waiting(_) => self.is_due(),
             State::Elapsed => true,
@@ -278,24 +257,26 @@ impl Timer {
         let waiting = match self.state {
             State::Elapsed => return Poll::Ready(()),
             State::Idle => {
-                self.state = State::Waiting(self.timers.insert(self.deadline, cx.waker().clone()));
+                let waker = cx.waker().clone();
+                let key = self.timers.wheel.borrow_mut().insert(self.deadline.nanos(), waker);
+                self.state = State::Waiting(key);
                 return Poll::Pending;
             }
             State::Waiting(key) => key,
         };
         let mut wheel = self.timers.wheel.borrow_mut();
-        match wheel.payload_mut(waiting) {
+        match wheel.payload_mut(waiting, self.deadline.nanos()) {
             None => {
                 drop(wheel);
                 return self.elapsed();
             }
-            Some(waiting) if waiting.waker.will_wake(cx.waker()) => return Poll::Pending,
+            Some(known) if known.will_wake(cx.waker()) => return Poll::Pending,
             Some(_) => drop(wheel),
         }
         // Another waker: cloned and dropped with the wheel released, as it may be anybody's code.
         let mut waker = cx.waker().clone();
-        if let Some(known) = self.timers.wheel.borrow_mut().payload_mut(waiting) {
-            std::mem::swap(&mut known.waker, &mut waker);
+        if let Some(known) = self.timers.wheel.borrow_mut().payload_mut(waiting, self.deadline.nanos()) {
+            std::mem::swap(known, &mut waker);
         }
         drop(waker);
         Poll::Pending
@@ -328,7 +309,7 @@ impl Timer {
         if let State::Waiting(key) = std::mem::replace(&mut self.state, State::Idle)
             && !self.timers.closed.get()
         {
-            let waiting = self.timers.wheel.borrow_mut().cancel(key);
+            let waiting = self.timers.wheel.borrow_mut().cancel(key, self.deadline.nanos());
             drop(waiting);
         }
     }
