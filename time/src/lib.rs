@@ -7,7 +7,8 @@
 //! - [`pause`], [`advance`] and [`resume`] let a test move the time.
 //!
 //! No timer is early. Timers wake in the order of their deadlines, to the precision of 66 us; those that are closer
-//! together, in the order in which they began to wait. All of them go by [`Instant`], whose arithmetic saturates:
+//! together, in the order in which they began to wait. Where they are due all the time, a thread that has nothing else to do
+//! wakes for half a millisecond of them at once. All of them go by [`Instant`], whose arithmetic saturates:
 //! `Duration::MAX` means *never*, and is not an overflow. A timer belongs to the runtime in which it was made, and costs that
 //! runtime no system call.
 

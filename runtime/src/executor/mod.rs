@@ -181,6 +181,22 @@ impl Executor {
         self.table.borrow_mut().wake(key);
     }
 
+    /// Owner's thread: wakes many at once, in order. Where many tasks sleep, those that wake are anywhere: what this takes of each
+    /// comes into the cache while others are dealt with.
+    pub(crate) fn wake_all(&self, wakers: &mut Vec<Waker>) {
+        let ours = |waker: &Waker| TaskKey::of_waker(waker).filter(|key| key.runtime() == self.id);
+        let table = self.table.borrow();
+        wakers.iter().filter_map(ours).for_each(|key| table.expect(key));
+        drop(table);
+        for waker in wakers.drain(..) {
+            let key = ours(&waker);
+            wake(waker);
+            if let Some(key) = key {
+                self.table.borrow().expect_to_run(key);
+            }
+        }
+    }
+
     /// Whatever its generation: other threads leave no more than the place.
     fn wake_index(&self, index: u32) {
         let mut table = self.table.borrow_mut();

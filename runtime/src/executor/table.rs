@@ -122,6 +122,22 @@ impl Table {
         }
     }
 
+    /// Brings the entry of a task into the cache, which is to be woken soon.
+    #[inline]
+    pub(super) fn expect(&self, key: TaskKey) {
+        if let Some(entry) = self.entries.get(key.index().wrapping_sub(FIRST_TASK) as usize) {
+            prefetch::<1, _>(entry);
+        }
+    }
+
+    /// Brings a task into the cache, which is to run soon.
+    #[inline]
+    pub(super) fn expect_to_run(&self, key: TaskKey) {
+        if let Some(Entry { task: Some(task), .. }) = self.entries.get(key.index().wrapping_sub(FIRST_TASK) as usize) {
+            prefetch::<LINES, Header>(task);
+        }
+    }
+
     /// Puts an entry at the end of the queue.
     #[inline]
     fn push(&mut self, index: u32) {

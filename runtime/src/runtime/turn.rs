@@ -47,7 +47,7 @@ impl Core {
             // Nobody has anything to do, nor to say: a clock that stands moves on.
             let is_idle = !self.timers.is_busy_elsewhere() && !self.executor.has_ready() && !self.executor.has_mail();
             if is_idle && self.driver.counters.cqes.get() == heard {
-                self.timers_due.set(self.timers.move_on());
+                self.timers_due.set(self.timers.move_on(|due| self.executor.wake_all(due)));
             }
             // In exchange for the look before the sleep, which `how_long` saves. Without timers nobody looks.
             if !self.timers.is_empty() {
@@ -82,7 +82,7 @@ impl Core {
         match self.turns_to_clock.get() {
             0 => {
                 self.turns_to_clock.set(TURNS_PER_CLOCK);
-                self.timers_due.set(self.timers.fire(self.read_clock()));
+                self.timers_due.set(self.timers.fire(self.read_clock(), |due| self.executor.wake_all(due)));
             }
             left => self.turns_to_clock.set(left - 1),
         }

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::context;
-use crate::driver::{shield, wake};
+use crate::driver::shield;
 use crate::executor::waker::TaskKey;
 use crate::timer::Instant;
 use crate::timer::clock::Clock;
@@ -83,31 +83,40 @@ impl Timers {
     }
 
     /// Wakes who waits for a deadline that has passed, the earliest first, a bounded number. Whether more are due.
-    pub(crate) fn fire(&self, now: Instant) -> bool {
-        self.fire_some(now).1
+    pub(crate) fn fire(&self, now: Instant, wake_all: impl FnOnce(&mut Vec<Waker>)) -> bool {
+        self.fire_some(now, wake_all).1
     }
 
     /// How many were woken, and whether more are due.
-    fn fire_some(&self, now: Instant) -> (usize, bool) {
+    fn fire_some(&self, now: Instant, wake_all: impl FnOnce(&mut Vec<Waker>)) -> (usize, bool) {
         let mut due = self.due.take();
         let more = self.wheel.borrow_mut().advance(now.nanos(), MOST_AT_ONCE, &mut due);
         let count = due.len();
-        due.drain(..).for_each(wake);
+        wake_all(&mut due);
+        debug_assert!(due.is_empty(), "whoever is woken is woken now");
         self.due.set(due);
         (count, more)
     }
 
-    /// How long until there is something to do, if it is `now`.
+    /// How long a thread may sleep, if it is `now`.
     pub(crate) fn until_next(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
-        Some(self.next()?.saturating_duration_since(now()))
+        let next =
+            if self.is_exact() { self.next() } else { self.wheel.borrow().next_batch().map(Instant::from_nanos) };
+        Some(next?.saturating_duration_since(now()))
     }
 
     /// When there is something to do: the next deadline, or an earlier time at which the wheel has to be looked after.
     fn next(&self) -> Option<Instant> {
         let wheel = self.wheel.borrow();
         // A simulated machine sleeps until its deadline in one go.
-        let next = if self.running_tick_bits == 0 { wheel.earliest() } else { wheel.next_time() };
+        let is_simulated = self.running_tick_bits == 0;
+        let next = if is_simulated { wheel.earliest() } else { wheel.next_time() };
         next.map(Instant::from_nanos)
+    }
+
+    /// Deadlines are kept to the nanosecond.
+    fn is_exact(&self) -> bool {
+        self.running_tick_bits == 0 || self.clock.stands()
     }
 
     /// Stops the clock, and goes over to ticks of a nanosecond: a time that stands is told exactly. Whether it was running.
@@ -136,12 +145,12 @@ impl Timers {
 
     /// A clock that stands is moved to the next deadline, since nothing else can happen before, and who waits for that is
     /// woken. Whether more are due.
-    pub(crate) fn move_on(&self) -> bool {
+    pub(crate) fn move_on(&self, wake_all: impl Fn(&mut Vec<Waker>)) -> bool {
         while self.clock.stands()
             && let Some(next) = self.next()
         {
             self.clock.move_to(next);
-            let (woken, more) = self.fire_some(self.clock.now());
+            let (woken, more) = self.fire_some(self.clock.now(), &wake_all);
             // Else it was only the wheel that had to be looked after.
             if woken > 0 || more {
                 return more;

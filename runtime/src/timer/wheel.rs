@@ -145,6 +145,24 @@ impl<T> Wheel<T> {
         self.time_of(self.next_slot()?.tick)
     }
 
+    /// Until when a thread may sleep. It is `next_time`, but where entries are due in nearly every tick from there on, it is the
+    /// last of `BATCH` ticks: one sleep for all of them.
+    pub(crate) fn next_batch(&self) -> Option<u64> {
+        let next = self.next_slot()?;
+        let is_dense = next.list < SLOTS && self.occupied_ticks(next.list) >= DENSE;
+        self.time_of(if is_dense { next.tick + u64::from(BATCH) - 1 } else { next.tick })
+    }
+
+    /// In how many of `BATCH` ticks entries are due, beginning with one of the finest level.
+    fn occupied_ticks(&self, slot: usize) -> u32 {
+        let ahead = (self.occupied[0] >> slot & ((1 << BATCH) - 1)).count_ones();
+        // What is behind the last slot of the level is in the next one of the level above, if it has one.
+        let behind = (slot as u32 + BATCH).saturating_sub(SLOTS as u32);
+        let above = (self.elapsed >> SLOT_BITS) as usize % SLOTS + 1;
+        let is_crowded = above < SLOTS && self.lists[SLOTS + above].len() >= SLOTS;
+        if is_crowded { ahead + behind } else { ahead }
+    }
+
     /// The time at which the first entry fires, however far away: a look at all entries of one slot, two while one drains.
     pub(crate) fn earliest(&self) -> Option<u64> {
         let lists = [self.draining, self.occupied_slot().map(|next| next.list)];
@@ -320,6 +338,12 @@ const LEVELS: usize = u64::BITS.div_ceil(SLOT_BITS) as usize;
 
 /// Slots of all levels.
 const LISTS: usize = LEVELS * SLOTS;
+
+/// Ticks for which a thread that sleeps for entries in nearly every one of them is woken once.
+const BATCH: u32 = 8;
+
+/// In how many of those entries must be due.
+const DENSE: u32 = BATCH * 3 / 4;
 
 /// How many moves to a finer level `advance` makes at most for each entry it may fire. An entry up to 64^5 ticks away
 /// moves four times at most before it fires, so a caller that keeps up with the firing keeps up with the moving too.

@@ -30,6 +30,11 @@ pub(super) struct List<T> {
 impl<T> List<T> {
     pub(super) const EMPTY: Self = Self { entries: VecDeque::new(), blanks: 0, left: 0 };
 
+    /// How many there are, blanks among them.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Puts an entry at the end, and answers its place.
     #[inline]
     pub(super) fn push(&mut self, entry: Entry<T>, spares: &mut Spares<T>) -> u32 {

@@ -119,6 +119,33 @@ fn following_next_time_reaches_a_deadline_in_one_step_a_level() {
 }
 
 #[test]
+fn whoever_sleeps_for_entries_in_nearly_every_tick_is_woken_once_for_several() {
+    let batch = |ticks: &[u64]| {
+        let mut wheel = Wheel::new(4);
+        for tick in ticks {
+            wheel.insert(tick * 16, ());
+        }
+        assert_eq!(wheel.next_time(), Some(ticks[0] * 16));
+        wheel.next_batch().map(|time| time / 16)
+    };
+    let dense = [2, 3, 4, 6, 7, 9];
+    assert_eq!(batch(&dense), Some(9));
+    assert_eq!(batch(&dense[..5]), Some(2), "five in eight ticks are woken for one by one");
+    assert_eq!(batch(&[2, 2, 2, 2, 2, 2, 2]), Some(2), "those of one tick are");
+    assert_eq!(batch(&[64, 65, 66, 67, 68, 69, 70]), Some(64), "nobody knows them apart yet");
+    // At the end of a level the next one tells.
+    let mut beyond = vec![60, 61, 62, 63];
+    assert_eq!(batch(&beyond), Some(60));
+    beyond.extend(64..128);
+    assert_eq!(batch(&beyond), Some(67));
+    let mut wheel = Wheel::<()>::new(4);
+    assert_eq!(wheel.next_batch(), None);
+    wheel.insert(u64::MAX, ());
+    assert_eq!(advance_all(&mut wheel, u64::MAX - 1, 1), []);
+    assert_eq!(wheel.next_batch(), None, "time has ended before");
+}
+
+#[test]
 fn a_hundred_thousand_entries_fire_once_each_and_in_order() {
     const COUNT: usize = 100_000;
     let (mut wheel, mut expected) = (Wheel::new(0), Vec::new());
