@@ -95,6 +95,21 @@ impl TaskKey {
     }
 }
 
+/// A clone of a waker; of one of ours, without a call through its table.
+#[inline]
+pub(crate) fn clone_of(waker: &Waker) -> Waker {
+    match TaskKey::of_waker(waker) {
+        Some(key) => ManuallyDrop::into_inner(key.waker()),
+        None => waker.clone(),
+    }
+}
+
+/// Drops a waker; one of ours needs none.
+#[inline]
+pub(crate) fn drop_waker(waker: Waker) {
+    if TaskKey::of_waker(&waker).is_some() { std::mem::forget(waker) } else { drop(waker) }
+}
+
 /// The greatest index of a task.
 pub(crate) const MOST_INDEX: u32 = (1 << 28) - 1;
 /// The bits of a generation.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::context;
 use crate::driver::shield;
-use crate::executor::waker::TaskKey;
+use crate::executor::waker::{TaskKey, clone_of, drop_waker};
 use crate::timer::Instant;
 use crate::timer::clock::Clock;
 use crate::timer::wheel::{TimerKey, Wheel};
@@ -262,11 +262,12 @@ impl Timer {
     }
 
     /// Ready once the wheel has fired it; one that is due at its first poll takes its turn among the others.
+    #[inline]
     pub(super) fn poll_fired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let waiting = match self.state {
             State::Elapsed => return Poll::Ready(()),
             State::Idle => {
-                let waker = cx.waker().clone();
+                let waker = clone_of(cx.waker());
                 let key = self.timers.wheel.borrow_mut().insert(self.deadline.nanos(), waker);
                 self.state = State::Waiting(key);
                 return Poll::Pending;
@@ -313,13 +314,16 @@ impl Timer {
     }
 
     /// Leaves the wheel.
+    #[inline]
     fn leave(&mut self) {
         // A key of the old wheel means nothing to the one that took its place.
         if let State::Waiting(key) = std::mem::replace(&mut self.state, State::Idle)
             && !self.timers.closed.get()
         {
-            let waiting = self.timers.wheel.borrow_mut().cancel(key, self.deadline.nanos());
-            drop(waiting);
+            let waker = self.timers.wheel.borrow_mut().cancel(key, self.deadline.nanos());
+            if let Some(waker) = waker {
+                drop_waker(waker);
+            }
         }
     }
 }

@@ -23,6 +23,7 @@
 //! meanwhile for that slot's span of time queues up in the slot itself, behind the entries still waiting there, which
 //! keeps W1 and W4.
 
+mod batch;
 mod list;
 
 use std::fmt;
@@ -47,6 +48,8 @@ pub(crate) struct Wheel<T> {
     lists: Box<[List<T>; LISTS]>,
     /// Memory of lists that are empty.
     spares: Spares<T>,
+    /// The list that became empty last, which still has its memory: likely enough, it is the next that needs some.
+    emptied: usize,
     /// How many entries wait.
     len: usize,
     /// The sequence number of the next entry.
@@ -58,8 +61,9 @@ pub(crate) struct Wheel<T> {
 pub(crate) struct TimerKey {
     /// The sequence number of the insertion. Sixty-four bits do not wrap around within the life of a machine.
     sequence: NonZeroU64,
-    /// Where it was put in its list: most often, that is where it is found.
-    place: u32,
+    /// The list that it was put in, and where: most often, that is where it is found.
+    list: u16,
+    position: u32,
 }
 
 /// A slot that `advance` has to look at.
@@ -81,6 +85,7 @@ impl<T> Wheel<T> {
             occupied: [0; LEVELS],
             lists: Box::new([const { List::EMPTY }; LISTS]),
             spares: Spares::new(),
+            emptied: 0,
             len: 0,
             sequence: NonZeroU64::MIN,
         }
@@ -100,6 +105,7 @@ impl<T> Wheel<T> {
     ///
     /// A deadline behind the wheel's clock counts as the clock's own tick: the entry fires on the next `advance`, in
     /// its turn among the entries of that tick.
+    #[inline]
     pub(crate) fn insert(&mut self, deadline: u64, payload: T) -> TimerKey {
         let sequence = self.sequence;
         self.sequence = sequence.checked_add(1).expect("2^64 insertions outlast the machine");
@@ -111,12 +117,13 @@ impl<T> Wheel<T> {
             // The deadline is in the draining slot's span; those still in the slot came earlier (W1).
             list = draining;
         }
-        let place = self.push(list, Entry { sequence, deadline, payload: Some(payload) });
-        TimerKey { sequence, place }
+        let position = self.push(list, Entry { sequence, deadline, payload: Some(payload) });
+        TimerKey { sequence, list: list as u16, position: position as u32 }
     }
 
     /// Takes out the entry that was inserted with that deadline, and gives back its payload; `None` if it has fired or was
     /// cancelled.
+    #[inline]
     pub(crate) fn cancel(&mut self, key: TimerKey, deadline: u64) -> Option<T> {
         let (list, position) = self.find(key, deadline)?;
         let payload = self.lists[list].remove(position)?;
@@ -138,29 +145,12 @@ impl<T> Wheel<T> {
 
     /// The earliest time at which `advance` has something to do, or `None` if no entry waits.
     ///
-    /// No entry is due before. It is the first tick of the earliest deadline itself where that is less than 64 ticks away, and
-    /// may otherwise be the time at which entries move to a finer level. After an `advance(now, ..)` that answered
+    /// No entry is due before. It is the first tick of the earliest deadline itself where that is less than 64 ticks away or alone
+    /// in its slot, and may otherwise be the time at which entries move to a finer level. After an `advance(now, ..)` that answered
     /// `false` it is later than `now`, so sleeping until this time and advancing to it always gets on.
     pub(crate) fn next_time(&self) -> Option<u64> {
-        self.time_of(self.next_slot()?.tick)
-    }
-
-    /// Until when a thread may sleep. It is `next_time`, but where entries are due in nearly every tick from there on, it is the
-    /// last of `BATCH` ticks: one sleep for all of them.
-    pub(crate) fn next_batch(&self) -> Option<u64> {
         let next = self.next_slot()?;
-        let is_dense = next.list < SLOTS && self.occupied_ticks(next.list) >= DENSE;
-        self.time_of(if is_dense { next.tick + u64::from(BATCH) - 1 } else { next.tick })
-    }
-
-    /// In how many of `BATCH` ticks entries are due, beginning with one of the finest level.
-    fn occupied_ticks(&self, slot: usize) -> u32 {
-        let ahead = (self.occupied[0] >> slot & ((1 << BATCH) - 1)).count_ones();
-        // What is behind the last slot of the level is in the next one of the level above, if it has one.
-        let behind = (slot as u32 + BATCH).saturating_sub(SLOTS as u32);
-        let above = (self.elapsed >> SLOT_BITS) as usize % SLOTS + 1;
-        let is_crowded = above < SLOTS && self.lists[SLOTS + above].len() >= SLOTS;
-        if is_crowded { ahead + behind } else { ahead }
+        self.time_of(self.alone(next).unwrap_or(next.tick))
     }
 
     /// The time at which the first entry fires, however far away: a look at all entries of one slot, two while one drains.
@@ -187,11 +177,17 @@ impl<T> Wheel<T> {
             && next.tick <= now
         {
             debug_assert!(self.elapsed <= next.tick, "the wheel's clock never goes back");
-            self.elapsed = next.tick;
-            let in_bounds = if next.list < SLOTS {
-                self.fire(next.list, &mut fires_left, fired)
-            } else {
-                self.cascade(next.list, &mut moves_left)
+            let due = if next.list < SLOTS { Some(next.tick) } else { self.alone(next).filter(|tick| *tick <= now) };
+            let in_bounds = match due {
+                Some(_) if fires_left == 0 => false,
+                Some(tick) => {
+                    self.elapsed = tick;
+                    self.fire(next.list, &mut fires_left, fired)
+                }
+                None => {
+                    self.elapsed = next.tick;
+                    self.cascade(next.list, &mut moves_left)
+                }
             };
             if !in_bounds {
                 return true;
@@ -221,18 +217,22 @@ impl<T> Wheel<T> {
         }
     }
 
-    /// Fires the entries of one slot of level 0, all of which are due. Answers `false` if the bound came before the
+    /// Fires the entries of one slot, all of which are due. Answers `false` if the bound came before the
     /// end.
     fn fire(&mut self, list: usize, fires_left: &mut usize, fired: &mut Vec<T>) -> bool {
-        while *fires_left > 0
-            && let Some(entry) = self.lists[list].pop_front()
-        {
-            debug_assert!(self.tick_of(entry.deadline) <= self.elapsed, "an entry never fires early");
-            *fires_left -= 1;
-            self.len -= 1;
-            fired.extend(entry.payload);
+        debug_assert!(
+            self.lists[list].entries().all(|(deadline, _)| self.tick_of(deadline) <= self.elapsed),
+            "not early"
+        );
+        let count = self.lists[list].count().min(*fires_left);
+        *fires_left -= count;
+        self.len -= count;
+        if count == self.lists[list].count() {
+            fired.extend(self.lists[list].drain().filter_map(|entry| entry.payload));
+            return self.tidy(list);
         }
-        self.tidy(list)
+        fired.extend((0..count).filter_map(|_| self.lists[list].pop_first()?.payload));
+        false
     }
 
     /// Moves the entries of a slot that starts now to their places below. Answers `false` if the bound came before the
@@ -241,41 +241,82 @@ impl<T> Wheel<T> {
         debug_assert!(self.draining.is_none_or(|draining| draining == list), "one slot drains at a time (W3)");
         self.draining = Some(list);
         while *moves_left > 0
-            && let Some(entry) = self.lists[list].pop_front()
+            && let Some(entry) = self.lists[list].pop_first()
         {
             *moves_left -= 1;
             let below = place(self.elapsed, self.tick_of(entry.deadline));
             debug_assert!(below / SLOTS < list / SLOTS, "a cascade only moves entries down (W3)");
+            // Without the last one, the draining has ended. Its memory may serve at once.
+            let is_last = self.tidy(list);
             self.push(below, entry);
+            if is_last {
+                return true;
+            }
         }
-        // Without the last one, the draining has ended.
-        self.tidy(list)
+        false
     }
 
-    /// Puts an entry at the end of a list, and answers where.
-    fn push(&mut self, list: usize, entry: Entry<T>) -> u32 {
+    /// Puts an entry at the end of a list, and answers its position there.
+    #[inline]
+    fn push(&mut self, list: usize, entry: Entry<T>) -> usize {
+        if !self.lists[list].has_memory() {
+            self.give_memory(list);
+        }
         self.occupied[list / SLOTS] |= 1 << (list % SLOTS);
-        self.lists[list].push(entry, &mut self.spares)
+        self.lists[list].push(entry)
+    }
+
+    /// Gives a list memory that another one does not need, if there is some.
+    #[inline(never)]
+    fn give_memory(&mut self, list: usize) {
+        let emptied = &mut self.lists[self.emptied];
+        let is_idle = emptied.is_empty() && emptied.has_memory();
+        let memory = if is_idle { emptied.take_memory() } else { self.spares.take() };
+        self.lists[list].put_memory(memory);
     }
 
     /// Where an entry is that was inserted with that deadline: its list, and the position in it.
+    #[inline]
     fn find(&self, key: TimerKey, deadline: u64) -> Option<(usize, usize)> {
+        let (list, position) = (usize::from(key.list), key.position as usize);
+        if self.lists[list].has(position, key.sequence) {
+            return Some((list, position));
+        }
+        self.find_moved(key.sequence, deadline)
+    }
+
+    /// Where an entry is now (W1, W4).
+    #[inline(never)]
+    fn find_moved(&self, sequence: NonZeroU64, deadline: u64) -> Option<(usize, usize)> {
         let list = place(self.elapsed, self.tick_of(deadline));
         let draining = self.draining.filter(|draining| list / SLOTS < draining / SLOTS);
-        let find = |list: usize| Some((list, self.lists[list].find(key.sequence, key.place)?));
+        let find = |list: usize| Some((list, self.lists[list].find(sequence)?));
         find(list).or_else(|| find(draining?))
     }
 
     /// A list in which nobody waits is no longer occupied, nor draining. Whether it is one.
+    #[inline]
     fn tidy(&mut self, list: usize) -> bool {
-        let is_empty = self.lists[list].tidy(&mut self.spares);
+        let is_empty = self.lists[list].is_empty();
         if is_empty {
             self.occupied[list / SLOTS] &= !(1 << (list % SLOTS));
             if self.draining == Some(list) {
                 self.draining = None;
             }
+            if self.emptied != list {
+                self.give_up_memory(list);
+            }
         }
         is_empty
+    }
+
+    /// A list became empty that is not the one that did so last: that one gives up its memory, if it is still empty.
+    #[inline(never)]
+    fn give_up_memory(&mut self, list: usize) {
+        let before = &mut self.lists[std::mem::replace(&mut self.emptied, list)];
+        if before.is_empty() && before.has_memory() {
+            self.spares.put(before.take_memory());
+        }
     }
 
     /// The slot to look at next: the one that drains, or the earliest one that is occupied (W2).
@@ -295,6 +336,14 @@ impl<T> Wheel<T> {
         let shift = level as u32 * SLOT_BITS;
         let tick = (self.elapsed >> shift >> SLOT_BITS << SLOT_BITS | slot as u64) << shift;
         Some(Next { list: level * SLOTS + slot, tick })
+    }
+
+    /// When the only entry of a slot is due, if there is but one: it need not move down.
+    #[inline]
+    fn alone(&self, next: Next) -> Option<u64> {
+        let list = &self.lists[next.list];
+        let is_alone = list.count() == 1 && self.draining.is_none();
+        Some(self.tick_of(list.first_deadline().filter(|_| is_alone)?).max(self.elapsed))
     }
 
     /// The first tick that is not before the deadline.
@@ -338,12 +387,6 @@ const LEVELS: usize = u64::BITS.div_ceil(SLOT_BITS) as usize;
 
 /// Slots of all levels.
 const LISTS: usize = LEVELS * SLOTS;
-
-/// Ticks for which a thread that sleeps for entries in nearly every one of them is woken once.
-const BATCH: u32 = 8;
-
-/// In how many of those entries must be due.
-const DENSE: u32 = BATCH * 3 / 4;
 
 /// How many moves to a finer level `advance` makes at most for each entry it may fire. An entry up to 64^5 ticks away
 /// moves four times at most before it fires, so a caller that keeps up with the firing keeps up with the moving too.

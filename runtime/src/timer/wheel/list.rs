@@ -3,10 +3,9 @@
 //! Whoever fires or moves them all walks through memory as it lies, which the processor foresees; a list of links would tell only
 //! at each entry where the next one is. Whoever looks for one of them knows where it was put, or else bisects.
 //!
-//! An entry that is cancelled between others stays as a blank. There are never more blanks than entries that wait, but for a few,
-//! and the first and the last one are none.
+//! An entry that leaves from between others, or before them, stays as a blank, so that the others keep their positions. The last
+//! one is no blank.
 
-use std::collections::VecDeque;
 use std::num::NonZeroU64;
 
 /// One element of a list.
@@ -20,50 +19,60 @@ pub(super) struct Entry<T> {
 }
 
 pub(super) struct List<T> {
-    entries: VecDeque<Entry<T>>,
-    /// How many of them are blank.
-    blanks: usize,
-    /// How many have left at the front: an entry that was put in at a place is so much further to the front now. It wraps.
-    left: u32,
+    entries: Vec<Entry<T>>,
+    /// How many of them wait.
+    count: usize,
+    /// All entries before this position are blanks, and the one here is none.
+    first: usize,
 }
 
 impl<T> List<T> {
-    pub(super) const EMPTY: Self = Self { entries: VecDeque::new(), blanks: 0, left: 0 };
+    pub(super) const EMPTY: Self = Self { entries: Vec::new(), count: 0, first: 0 };
 
-    /// How many there are, blanks among them.
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
+    /// How many wait.
+    #[inline]
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 
-    /// Puts an entry at the end, and answers its place.
+    /// Whether nobody waits.
     #[inline]
-    pub(super) fn push(&mut self, entry: Entry<T>, spares: &mut Spares<T>) -> u32 {
-        if self.entries.capacity() == 0 {
-            self.entries = spares.take();
-        }
-        let place = self.left.wrapping_add(self.entries.len() as u32);
-        self.entries.push_back(entry);
-        place
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
-    /// Takes out the first entry that waits.
+    /// Puts an entry at the end, and answers its position.
     #[inline]
-    pub(super) fn pop_front(&mut self) -> Option<Entry<T>> {
-        let entry = self.entries.pop_front()?;
-        self.left = self.left.wrapping_add(1);
-        self.trim_front();
+    pub(super) fn push(&mut self, entry: Entry<T>) -> usize {
+        let position = self.entries.len();
+        self.entries.push(entry);
+        self.count += 1;
+        position
+    }
+
+    /// The deadline of the first one that waits.
+    #[inline]
+    pub(super) fn first_deadline(&self) -> Option<u64> {
+        Some(self.entries.get(self.first)?.deadline)
+    }
+
+    /// Takes out the first one that waits.
+    pub(super) fn pop_first(&mut self) -> Option<Entry<T>> {
+        let Entry { sequence, deadline, payload } = self.entries.get_mut(self.first)?;
+        let entry = Entry { sequence: *sequence, deadline: *deadline, payload: payload.take() };
+        self.left();
         Some(entry)
     }
 
-    /// The position of an entry that was put in at that place.
+    /// Whether an entry waits where it was put.
     #[inline]
-    pub(super) fn find(&self, sequence: NonZeroU64, place: u32) -> Option<usize> {
-        let position = place.wrapping_sub(self.left) as usize;
-        match self.entries.get(position) {
-            Some(entry) if entry.sequence == sequence => Some(position),
-            // It has moved here from elsewhere, or blanks before it have gone.
-            _ => self.entries.binary_search_by_key(&sequence, |entry| entry.sequence).ok(),
-        }
+    pub(super) fn has(&self, position: usize, sequence: NonZeroU64) -> bool {
+        self.entries.get(position).is_some_and(|entry| entry.sequence == sequence && !entry.is_blank())
+    }
+
+    /// The position of an entry that has come here from elsewhere, or that has moved up.
+    pub(super) fn find(&self, sequence: NonZeroU64) -> Option<usize> {
+        self.entries.binary_search_by_key(&sequence, |entry| entry.sequence).ok()
     }
 
     /// What waits at that position.
@@ -72,49 +81,56 @@ impl<T> List<T> {
     }
 
     /// Takes out what waits at that position.
+    #[inline]
     pub(super) fn remove(&mut self, position: usize) -> Option<T> {
-        let payload = self.entries.get_mut(position)?.payload.take()?;
-        self.blanks += 1;
-        while self.entries.back().is_some_and(Entry::is_blank) {
-            self.entries.pop_back();
-            self.blanks -= 1;
+        if self.count == 1 && position == self.first {
+            let payload = self.entries.pop()?.payload;
+            self.clear();
+            return payload;
         }
-        self.trim_front();
-        if self.blanks > self.entries.len() / 2 + FEW {
-            self.compact();
+        self.remove_among(position)
+    }
+
+    #[inline(never)]
+    fn remove_among(&mut self, position: usize) -> Option<T> {
+        let payload = self.entries.get_mut(position)?.payload.take()?;
+        self.left();
+        if self.entries.len() > 2 * self.count + FEW {
+            self.close_up();
         }
         Some(payload)
     }
 
-    /// No blank is the first one.
+    /// One has left, of several perhaps: finds the first one again, and frees the end of blanks.
     #[inline]
-    fn trim_front(&mut self) {
-        while self.entries.front().is_some_and(Entry::is_blank) {
-            self.entries.pop_front();
-            self.left = self.left.wrapping_add(1);
-            self.blanks -= 1;
+    fn left(&mut self) {
+        self.count -= 1;
+        if self.count == 0 {
+            return self.clear();
+        }
+        while self.entries.last().is_some_and(Entry::is_blank) {
+            self.entries.pop();
+        }
+        while self.entries.get(self.first).is_some_and(Entry::is_blank) {
+            self.first += 1;
         }
     }
 
-    /// Gets rid of the blanks: a look at each entry, after as many cancels as there are blanks.
+    #[inline]
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.count = 0;
+        self.first = 0;
+    }
+
+    /// Gets rid of the blanks: a look at each entry, after as many have left as are looked at.
     #[cold]
-    fn compact(&mut self) {
+    fn close_up(&mut self) {
         self.entries.retain(|entry| !entry.is_blank());
-        self.blanks = 0;
+        self.first = 0;
         if self.entries.capacity() > 4 * self.entries.len() {
             self.entries.shrink_to(2 * self.entries.len());
         }
-    }
-
-    /// Gives up the memory of a list in which nobody waits. Whether it is one.
-    #[inline]
-    pub(super) fn tidy(&mut self, spares: &mut Spares<T>) -> bool {
-        let is_empty = self.entries.is_empty();
-        if is_empty {
-            self.left = 0;
-            spares.put(std::mem::take(&mut self.entries));
-        }
-        is_empty
     }
 
     /// Those that wait.
@@ -123,8 +139,29 @@ impl<T> List<T> {
     }
 
     /// Takes out all that wait.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Entry<T>> + use<T> {
-        std::mem::replace(self, Self::EMPTY).entries.into_iter().filter(|entry| !entry.is_blank())
+    #[inline]
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Entry<T>> {
+        let first = std::mem::take(&mut self.first);
+        self.count = 0;
+        self.entries.drain(..).skip(first).filter(|entry| !entry.is_blank())
+    }
+
+    #[inline]
+    pub(super) fn has_memory(&self) -> bool {
+        self.entries.capacity() > 0
+    }
+
+    /// Gives a list memory that has none.
+    pub(super) fn put_memory(&mut self, memory: Memory<T>) {
+        debug_assert!(!self.has_memory(), "it has memory of its own");
+        // Not dropped: there is nothing to free.
+        std::mem::forget(std::mem::replace(&mut self.entries, memory.0));
+    }
+
+    /// Takes the memory of an empty list.
+    pub(super) fn take_memory(&mut self) -> Memory<T> {
+        debug_assert!(self.entries.is_empty(), "it is in use");
+        Memory(std::mem::take(&mut self.entries))
     }
 }
 
@@ -135,21 +172,25 @@ impl<T> Entry<T> {
     }
 }
 
+/// Memory without entries.
+pub(super) struct Memory<T>(Vec<Entry<T>>);
+
 /// Memory of lists that are empty, for the next ones: with few timers, nothing is allocated.
-pub(super) struct Spares<T>(Vec<VecDeque<Entry<T>>>);
+pub(super) struct Spares<T>(Vec<Memory<T>>);
 
 impl<T> Spares<T> {
     pub(super) fn new() -> Self {
         Self(Vec::with_capacity(MOST_SPARES))
     }
 
-    fn take(&mut self) -> VecDeque<Entry<T>> {
-        self.0.pop().unwrap_or_default()
+    /// Memory that is kept, or else none: it comes with the first entry.
+    pub(super) fn take(&mut self) -> Memory<T> {
+        self.0.pop().unwrap_or(Memory(Vec::new()))
     }
 
     /// Keeps the memory, unless it is large or there is enough.
-    fn put(&mut self, memory: VecDeque<Entry<T>>) {
-        if memory.capacity() <= MOST_ENTRIES && self.0.len() < MOST_SPARES {
+    pub(super) fn put(&mut self, memory: Memory<T>) {
+        if memory.0.capacity() <= MOST_ENTRIES && self.0.len() < MOST_SPARES {
             self.0.push(memory);
         }
     }
@@ -167,14 +208,16 @@ impl<T> List<T> {
     /// Asserts what must be true between any two calls. The sequence numbers of those that wait.
     pub(super) fn assert_sound(&self) -> Vec<NonZeroU64> {
         if self.entries.is_empty() {
-            assert_eq!(self.blanks, 0);
+            assert_eq!((self.count, self.first), (0, 0));
             return Vec::new();
         }
         assert!(self.entries.iter().is_sorted_by(|one, next| one.sequence < next.sequence));
-        assert!([self.entries.front(), self.entries.back()].into_iter().flatten().all(|end| !end.is_blank()));
-        assert_eq!(self.entries.iter().filter(|entry| entry.is_blank()).count(), self.blanks);
-        assert!(self.blanks <= self.entries.len() / 2 + FEW);
-        self.entries.iter().filter(|entry| !entry.is_blank()).map(|entry| entry.sequence).collect()
+        assert_eq!(self.entries.iter().position(|entry| !entry.is_blank()), Some(self.first));
+        assert!(self.entries.last().is_some_and(|last| !last.is_blank()));
+        let sequences: Vec<_> =
+            self.entries.iter().filter(|entry| !entry.is_blank()).map(|entry| entry.sequence).collect();
+        assert_eq!(sequences.len(), self.count);
+        sequences
     }
 
     /// For how many entries there is memory.
@@ -187,6 +230,6 @@ impl<T> List<T> {
 impl<T> Spares<T> {
     /// For how many entries there is memory, in each piece.
     pub(super) fn rooms(&self) -> Vec<usize> {
-        self.0.iter().map(VecDeque::capacity).collect()
+        self.0.iter().map(|memory| memory.0.capacity()).collect()
     }
 }

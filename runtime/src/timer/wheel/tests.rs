@@ -108,14 +108,35 @@ fn the_last_tick_of_all_is_reached() {
 fn following_next_time_reaches_a_deadline_in_one_step_a_level() {
     let mut wheel = Wheel::new(0);
     wheel.insert(u64::MAX, ());
+    wheel.insert(u64::MAX, ());
     let (mut fired, mut steps, mut now) = (Vec::new(), 0, 0);
     while let Some(tick) = wheel.next_time() {
         assert!(steps == 0 || tick > now, "a sleep until {tick} would be a busy loop");
         now = tick;
-        assert!(!wheel.advance(now, 1, &mut fired));
+        assert!(!wheel.advance(now, 2, &mut fired));
         steps += 1;
     }
-    assert_eq!((fired.len(), steps, now), (1, LEVELS, u64::MAX));
+    assert_eq!((fired.len(), steps, now), (2, LEVELS, u64::MAX));
+}
+
+#[test]
+fn an_entry_that_is_alone_in_its_slot_is_reached_in_one_step() {
+    let mut wheel = Wheel::new(4);
+    let far = (1_u64 << 40) + (1 << 20);
+    wheel.insert(far - 5, "first");
+    wheel.insert(3 * far, "second");
+    assert_eq!((wheel.next_time(), wheel.next_batch(), wheel.earliest()), (Some(far), Some(far), Some(far)));
+    assert!(advance_all(&mut wheel, 2 * 64 * 16, 1).is_empty());
+    // One more in the slot, which has to be told from it.
+    let near = wheel.insert(far - 20, "before");
+    assert_sound(&wheel);
+    assert!(wheel.next_time() < Some(far - 16) && wheel.earliest() == Some(far - 16));
+    assert_eq!(wheel.cancel(near, far - 20), Some("before"));
+    assert_eq!(wheel.next_time(), Some(far));
+    assert_eq!(advance_all(&mut wheel, far, 1), ["first"]);
+    assert_sound(&wheel);
+    assert_eq!(wheel.next_time(), Some(3 * far));
+    assert_eq!(advance_all(&mut wheel, u64::MAX, 1), ["second"]);
 }
 
 #[test]
@@ -222,7 +243,7 @@ fn a_stale_key_never_touches_the_entry_that_has_come_into_its_place() {
     let cancelled = wheel.insert(2, "cancelled");
     assert_eq!(wheel.cancel(cancelled, 2), Some("cancelled"));
     let live = wheel.insert(2, "live");
-    assert_eq!([fired.place, cancelled.place, live.place], [0; 3]);
+    assert_eq!([fired.position, cancelled.position, live.position], [0; 3]);
     for (stale, deadline) in [(fired, 1), (fired, 2), (cancelled, 2)] {
         assert_eq!(wheel.payload_mut(stale, deadline), None);
         assert_eq!(wheel.cancel(stale, deadline), None);
@@ -245,9 +266,10 @@ fn cycling_through_insert_and_cancel_or_fire_does_not_grow_the_wheel() {
     }
     assert_eq!((fired.len(), wheel.len()), (10_000, 0));
     assert_sound(&wheel);
-    // One list for each of the two that waited at a time.
-    let rooms = (wheel.lists.iter().map(List::room).sum::<usize>(), wheel.spares.rooms());
-    assert_eq!(rooms, (0, vec![4, 4]));
+    // Memory for each of the two that waited at a time.
+    let rooms = (wheel.lists[wheel.emptied].room(), wheel.spares.rooms());
+    assert_eq!(rooms, (4, vec![4]));
+    assert_eq!(wheel.lists.iter().map(List::room).sum::<usize>(), 4);
 }
 
 #[test]
