@@ -1,9 +1,9 @@
 //! The driver: it owns every operation from submission to its final completion, and wakes who waits.
 //!
 //! The parts: [`slots`] is the table of operations, [`lifecycle`] the life of one as pure code, [`lane`] the order among
-//! operations that must follow one another, [`entering`] the way
-//! into the kernel, [`completion`] what happens when it answers, [`pools`] the buffers that the kernel picks from, [`files`] the files that it knows by a place, [`shutdown`]
-//! the end.
+//! operations that must follow one another, [`entering`] the way into the kernel, [`completion`] what happens when it answers,
+//! [`cancel`] what becomes of ops that are dropped or asked to stop, [`pools`] the buffers that the kernel picks from, [`files`] the
+//! files that it knows by a place, [`shutdown`] the end.
 //!
 //! # Borrowing
 //!
@@ -16,6 +16,7 @@
 #![allow(unsafe_code, reason = "the code of an op is called with a pointer to its slot")]
 
 mod attempts;
+mod cancel;
 mod completion;
 mod entering;
 mod files;
@@ -46,7 +47,7 @@ use crate::buf::PoolConfig;
 use crate::driver::attempts::Attempts;
 use crate::driver::files::Files;
 use crate::driver::lane::Lane;
-use crate::driver::lifecycle::{AfterCancel, AfterDrop, Stage};
+use crate::driver::lifecycle::Stage;
 use crate::driver::pools::Pools;
 use crate::driver::quiet::Silent;
 use crate::driver::slots::{DetachedClose, Memory, OpKey, OpKind, Slot, Slots, WAKE};
@@ -257,56 +258,6 @@ impl Driver {
         Poll::Pending
     }
 
-    /// The future of an op is dropped: nobody waits for the answer any more.
-    pub(crate) fn abandon(&self, key: OpKey) {
-        let Some(slot) = self.slots.get(key) else { return };
-        let kind = slot.kind.get();
-        let (stage, after) = slot.stage.get().dropped(kind.cancel_on_drop, kind.withdraw_on_drop);
-        slot.stage.set(stage);
-        let waker = slot.waker.take();
-        match after {
-            AfterDrop::Withdraw => {
-                let lane = slot.lane.take();
-                lane.expect("only an op in a lane is parked").withdraw(key);
-                // SAFETY: the op is in its slot and no kernel has seen it; the call frees the slot.
-                unsafe { (kind.withdraw)(&self.slots, key) }
-            }
-            AfterDrop::Cancel => self.push_cancel(key),
-            AfterDrop::Nothing => {}
-            // SAFETY: the op has ended (its final completion is here); the call frees the slot.
-            AfterDrop::Discard => unsafe { (kind.discard)(&self.slots, key, slot.answer.get()) },
-        }
-        drop(waker);
-        self.settle();
-    }
-
-    /// Asks the kernel to end an op. Its answer comes as ever: the true one if it was faster, else `ECANCELED`.
-    pub(crate) fn cancel(&self, key: OpKey) {
-        let Some(slot) = self.slots.get(key) else { return };
-        let (stage, after) = slot.stage.get().cancelled();
-        slot.stage.set(stage);
-        match after {
-            AfterCancel::Cancel => self.push_cancel(key),
-            AfterCancel::Withdraw => self.end_parked(key, slot),
-            AfterCancel::Nothing => {}
-        }
-        self.settle();
-    }
-
-    /// Asks the kernel to end the op that has the lane.
-    pub fn cancel_active(&self, lane: &Lane) {
-        if let Some(key) = lane.active_of(self.id) {
-            self.cancel(key);
-        }
-    }
-
-    /// Ends the ops of the lane that have not begun.
-    pub fn cancel_parked(&self, lane: &Lane) {
-        for key in lane.parked_of(self.id) {
-            self.cancel(key);
-        }
-    }
-
     /// Closes a descriptor that no op names any more. Errors have nobody to go to: they are counted.
     ///
     /// Sockets are closed by the entry itself, so success may be silent. Other files may go to a worker thread of the
@@ -356,18 +307,6 @@ impl Driver {
     fn start(&self, key: OpKey, slot: &Slot) -> Option<Lane> {
         // SAFETY: the op is in its slot, and parked.
         unsafe { (slot.kind.get().start)(self, key, slot) }
-    }
-
-    /// Ends a parked op without the kernel.
-    fn end_parked(&self, key: OpKey, slot: &Slot) {
-        if let Some(lane) = slot.lane.take() {
-            lane.withdraw(key);
-        }
-        slot.stage.set(slot.stage.get().start_comes());
-        // SAFETY: the op is in its slot, it is busy on our behalf, and no kernel has seen it.
-        shield(|| unsafe { (slot.kind.get().release)(slot.memory()) });
-        // Its lane goes on as if it had never been there.
-        let _ = self.end(key, slot, Cqe::made_up(-libc::ECANCELED));
     }
 }
 
