@@ -62,7 +62,10 @@ pub(crate) const SERVERS: [Server; 16] = [
         ],
     ),
     own("quoit-spin", &[(Service::Tcp, quoit::tcp_spin)]),
-    own("quoit-gather", &[(Service::Tcp, quoit::tcp_gather), (Service::Http, quoit::http_gather)]),
+    own(
+        "quoit-gather",
+        &[(Service::Tcp, quoit::tcp_gather), (Service::Udp, quoit::udp_gather), (Service::Http, quoit::http_gather)],
+    ),
     own(
         "quoit-behind",
         &[(Service::Tcp, quoit::tcp_behind), (Service::Udp, quoit::udp_behind), (Service::Http, quoit::http_behind)],

@@ -29,7 +29,11 @@ pub(super) fn tcp_spin() -> io::Result<()> {
 
 /// As the first, but the thread sleeps until many messages are there, or for a tenth of a millisecond.
 pub(super) fn tcp_gather() -> io::Result<()> {
-    Runtime::builder().gather(64, Duration::from_micros(100)).build()?.block_on(echo(false))
+    gathering()?.block_on(echo(false))
+}
+
+fn gathering() -> io::Result<Runtime> {
+    Runtime::builder().gather(64, Duration::from_micros(100)).build()
 }
 
 async fn echo(write_behind: bool) -> io::Result<()> {
@@ -48,16 +52,21 @@ async fn echo(write_behind: bool) -> io::Result<()> {
 }
 
 pub(super) fn udp() -> io::Result<()> {
-    echo_datagrams(false)
+    echo_datagrams(&Runtime::new()?, false)
 }
 
 /// Short datagrams answer at once, and leave together with the next entry into the kernel.
 pub(super) fn udp_behind() -> io::Result<()> {
-    echo_datagrams(true)
+    echo_datagrams(&Runtime::new()?, true)
 }
 
-fn echo_datagrams(write_behind: bool) -> io::Result<()> {
-    quoit::block_on(async {
+/// As the first, but the thread sleeps until many datagrams are there, or for a tenth of a millisecond.
+pub(super) fn udp_gather() -> io::Result<()> {
+    echo_datagrams(&gathering()?, false)
+}
+
+fn echo_datagrams(runtime: &Runtime, write_behind: bool) -> io::Result<()> {
+    runtime.block_on(async {
         let socket = UdpSocket::bind("127.0.0.1:0").await?;
         socket.set_write_behind(write_behind);
         announce(socket.local_addr()?)?;
@@ -82,7 +91,7 @@ pub(super) fn http_behind() -> io::Result<()> {
 
 /// hyper, where the thread sleeps until many requests are there, or for a tenth of a millisecond.
 pub(super) fn http_gather() -> io::Result<()> {
-    serve_http(&Runtime::builder().gather(64, Duration::from_micros(100)).build()?, false)
+    serve_http(&gathering()?, false)
 }
 
 fn serve_http(runtime: &Runtime, write_behind: bool) -> io::Result<()> {

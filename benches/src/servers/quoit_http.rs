@@ -3,6 +3,10 @@
 //! What was received stays in the ring's buffer until hyper has taken it. What hyper writes is gathered, and leaves with its
 //! flush, of which there is one for each answer (or for several that were asked for together): hyper's slices are copied once,
 //! into a buffer that goes to the ring and comes back. Neither way allocates anything per request.
+//!
+//! A flush has done its part when the ring has the bytes, as one of a socket has when the kernel has them: hyper is not polled
+//! once more to be told that they are out. Where the send before is still under way the flush waits for it. What goes wrong is
+//! told by the next flush, and the end of the stream, which waits for everything.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -11,7 +15,7 @@ use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use futures_util::stream::{self, Stream, StreamExt as _};
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -56,6 +60,19 @@ impl HyperStream {
             stream,
         }
     }
+
+    /// Goes on with what is to be sent, as far as that takes no waiting.
+    fn poll_writer(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.writer.as_mut().poll(cx) {
+            Poll::Ready(error) => {
+                // It has ended: an error stays one.
+                let again = io::Error::new(error.kind(), error.to_string());
+                self.writer = Box::pin(async move { again });
+                Err(error)
+            }
+            Poll::Pending => Ok(()),
+        }
+    }
 }
 
 /// Sends what was gathered, again and again, until something fails. Polled by who flushes.
@@ -74,6 +91,11 @@ async fn write(stream: Rc<TcpStream>, outgoing: Rc<RefCell<Outgoing>>) -> io::Er
 }
 
 impl Outgoing {
+    /// Everything is with the ring, or out.
+    fn is_handed_over(&self) -> bool {
+        self.gathered.is_empty()
+    }
+
     /// The bytes to send next.
     fn begin(&mut self) -> Option<Vec<u8>> {
         if self.gathered.is_empty() {
@@ -141,29 +163,31 @@ impl Write for HyperStream {
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        false
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.outgoing.borrow().is_out() {
+        if this.outgoing.borrow().is_handed_over() {
             return Poll::Ready(Ok(()));
         }
-        match this.writer.as_mut().poll(cx) {
-            Poll::Ready(error) => {
-                // It has ended: an error stays one.
-                let again = io::Error::new(error.kind(), error.to_string());
-                this.writer = Box::pin(async move { again });
-                Poll::Ready(Err(error))
-            }
-            Poll::Pending if this.outgoing.borrow().is_out() => Poll::Ready(Ok(())),
-            Poll::Pending => Poll::Pending,
+        // Nobody waits for what the ring has.
+        this.poll_writer(&mut Context::from_waker(Waker::noop()))?;
+        if !this.outgoing.borrow().is_handed_over() {
+            // The send before is under way.
+            this.poll_writer(cx)?;
         }
+        if this.outgoing.borrow().is_handed_over() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.as_mut().poll_flush(cx))?;
-        let this = self.get_mut();
+        let this = self.as_mut().get_mut();
+        if !this.outgoing.borrow().is_out() {
+            this.poll_writer(cx)?;
+        }
+        if !this.outgoing.borrow().is_out() {
+            return Poll::Pending;
+        }
         let stream = &this.stream;
         let shutdown = this.shutdown.get_or_insert_with(|| {
             let stream = Rc::clone(stream);
