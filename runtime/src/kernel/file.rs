@@ -2,7 +2,7 @@
 //!
 //! On the real kernel these are plain system calls, made by std. All descriptors are closed on exec.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -34,9 +34,13 @@ pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 /// Whether the ring may be an owner of this open file, too. That keeps it open for some tens of milliseconds behind a process
 /// that ends without a word (killed, or by `exit`), as the kernel takes its time to end a ring. So only where nobody can be
 /// waiting for the end: a file of a disk, open to be read only, that holds no lock.
+///
+/// Nothing is opened and closed for that: with the first descriptor of a file that a process closes all locks of `fcntl` go that it
+/// has there.
 pub(crate) fn may_be_registered(fd: BorrowedFd<'_>) -> bool {
-    let is_file = || File::from(duplicate(fd)?).metadata().map(|metadata| metadata.is_file());
-    is_file().unwrap_or(false) && is_only_read(fd).unwrap_or(false)
+    let is_file =
+        fs::metadata(format!("/proc/thread-self/fd/{}", fd.as_raw_fd())).is_ok_and(|metadata| metadata.is_file());
+    is_file && is_only_read(fd).unwrap_or(false)
 }
 
 /// As [proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_fdinfo.5.html) tells: a line for the modes, one for each lock.

@@ -67,6 +67,26 @@ fn lock(file: &SharedFd) {
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
+/// Takes a lock on the whole file that is the process's, whatever descriptors it has of it.
+fn lock_for_process(file: &File) -> bool {
+    let wanted = whole_file(libc::F_WRLCK);
+    // SAFETY: reads the structure, which outlives the call.
+    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const wanted) == 0 }
+}
+
+/// Whether such a lock keeps this open file from having one of its own.
+fn is_locked_by_process(file: &File) -> bool {
+    let mut found = whole_file(libc::F_RDLCK);
+    // SAFETY: reads and writes the structure, which outlives the call.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut found) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    i32::from(found.l_type) != libc::F_UNLCK
+}
+
+fn whole_file(kind: i32) -> libc::flock {
+    libc::flock { l_type: kind as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
+}
+
 /// `None` where this kernel has no such table, and nothing can be tested.
 fn begin() -> Option<Alone> {
     let alone = alone();

@@ -9,7 +9,9 @@ use quoit_runtime::{metrics, task};
 use quoit_testkit::{LiveBuffers, Rng};
 
 use crate::support::{Buf, end, end_idle, pipe, write};
-use crate::{BYTES, OFTEN, Scratch, at, begin, counted, lock, read_often, with_places};
+use crate::{
+    BYTES, OFTEN, Scratch, at, begin, counted, is_locked_by_process, lock, lock_for_process, read_often, with_places,
+};
 
 #[test]
 fn a_file_that_is_read_often_has_a_place_until_it_is_closed() {
@@ -65,6 +67,28 @@ fn only_files_that_nobody_may_wait_for_have_a_place() {
         assert_eq!(counted(), (0, 0));
     });
     end_idle(runtime);
+    alone.end();
+}
+
+/// Locks of a process go with the first descriptor of the file that it closes, whichever that is: so none may be closed that
+/// nobody has asked for.
+#[test]
+fn a_lock_of_the_process_is_not_lost_when_a_file_is_looked_at() {
+    let Some(alone) = begin() else { return };
+    let scratch = Scratch::new("process-lock", 9);
+    let holder = OpenOptions::new().read(true).write(true).open(&scratch.path).expect("it is there");
+    let looker = scratch.file();
+    assert!(lock_for_process(&holder));
+    assert!(is_locked_by_process(&looker));
+    let runtime = with_places(1024);
+    let file = scratch.open();
+    runtime.block_on(async {
+        read_often(&scratch, &file).await;
+        assert_eq!((counted(), is_locked_by_process(&looker)), ((1, 0), true));
+    });
+    drop(file);
+    end_idle(runtime);
+    drop((holder, looker));
     alone.end();
 }
 
