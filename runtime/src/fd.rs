@@ -237,7 +237,8 @@ impl SharedFd {
             return Poll::Ready(());
         }
         drop(self.descriptor().closer.replace(Some(cx.waker().clone())));
-        Poll::Pending
+        // A waker may be anybody's code, and the others may have gone when nobody could have been woken.
+        if self.is_unshared() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Closes the descriptor, once all operations that name it have ended, and tells how that went.

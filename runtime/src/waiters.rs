@@ -138,14 +138,32 @@ impl Place<'_> {
         if self.waiters.list.borrow().has(self.number, cx.waker()) {
             return;
         }
-        // Nothing is borrowed meanwhile: it may be anybody's code.
-        let waker = cx.waker().clone();
+        match TaskKey::of_waker(cx.waker()) {
+            // One of our own: to clone it does nothing else.
+            Some(_) => self.stand(cx.waker().clone()),
+            None => self.wait_by(cx.waker()),
+        }
+    }
+
+    /// As [`wait`](Self::wait), by a waker whose code is anybody's.
+    #[cold]
+    fn wait_by(&self, waker: &Waker) {
+        // Somebody stands in for it: its clone may bring the event about, and then nobody does any more.
+        self.stand(Waker::noop().clone());
+        let waker = waker.clone();
+        let is_waiting = self.waiters.list.borrow().iter().any(|waiter| waiter.number == self.number);
+        if is_waiting { self.stand(waker) } else { wake(waker) }
+    }
+
+    /// Puts a waker in its place, and drops the one that was there.
+    #[inline]
+    fn stand(&self, waker: Waker) {
         let mut list = self.waiters.list.borrow_mut();
         let left = list.remove(self.number);
         // Those who came first are woken first, also if they were late to wait again.
         list.insert(Waiter { number: self.number, waker });
         drop(list);
-        // So may this be, and what it brings about finds who waits now.
+        // Its destructor may be anybody's code, too, and what it brings about finds who waits now.
         drop(left);
     }
 

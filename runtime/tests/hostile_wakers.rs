@@ -279,6 +279,53 @@ fn a_waker_that_ends_its_own_op_when_it_is_cloned_still_learns_the_end() {
 }
 
 #[test]
+fn a_waker_whose_clone_brings_about_what_it_waits_for_is_woken() {
+    let alone = alone();
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (read, feed) = pipe();
+        let (lane, driver) = (op::Lane::new(), Rc::clone(read.driver()));
+        let nop = op::submit_to(&driver, Some(&lane), Nop::new());
+        let woken = Rc::new(Cell::new(0));
+        let waker = hostile_waker({
+            let (driver, woken) = (Rc::clone(&driver), Rc::clone(&woken));
+            move |event| match event {
+                Event::Clone => driver.hurry(),
+                Event::Wake => woken.set(woken.get() + 1),
+                Event::Drop => {}
+            }
+        });
+        let place = lane.place();
+        assert!(lane.poll_idle(&mut Context::from_waker(&waker), &place).is_pending());
+        assert_eq!((lane.is_idle(), woken.get()), (true, 1));
+        nop.await.expect("a nop");
+        assert!(lane.poll_idle(&mut Context::from_waker(&waker), &place).is_ready());
+        drop((feed, read));
+    });
+    end_idle(runtime);
+    alone.end();
+}
+
+#[test]
+fn a_waker_whose_clone_drops_the_other_owner_of_a_descriptor_does_not_wait_for_it() {
+    let alone = alone();
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (read, feed) = pipe();
+        let other = RefCell::new(Some(read.clone()));
+        let waker = hostile_waker(move |event| {
+            if event == Event::Clone {
+                drop(other.take());
+            }
+        });
+        assert!(read.poll_unshared(&mut Context::from_waker(&waker)).is_ready());
+        drop((feed, read));
+    });
+    end_idle(runtime);
+    alone.end();
+}
+
+#[test]
 fn an_idle_lane_wakes_the_others_when_one_waker_panics() {
     let alone = alone();
     let runtime = runtime();
