@@ -41,8 +41,8 @@ pub(crate) struct Receiving {
     assembled: RefCell<Assembled>,
     /// What has arrived, in order. Bounded by [`MOST_QUEUED`], [`MOST_BYTES_QUEUED`] and what arrives until a cancel takes effect.
     queue: RefCell<Queue>,
-    /// The descriptors that came with the bytes, where the stream takes them.
-    rights: Option<Rights>,
+    /// The descriptors that came with the bytes, where the stream takes them: few do, so the others have no room for them.
+    rights: Option<Box<Rights>>,
     /// Somebody asks for descriptors: from now on no more is received at once than a reader has asked for, so that descriptors
     /// come with the bytes that they were sent with.
     is_exact: Cell<bool>,
@@ -120,7 +120,7 @@ impl Receiving {
         self.is_closed.set(true);
         let (armed, queue) = (self.armed.take(), self.queue.take());
         drop((armed, queue));
-        self.rights.iter().for_each(Rights::close);
+        self.rights.iter().for_each(|rights| rights.close());
     }
 
     /// Readers have taken something: a receive that was stopped for their slowness goes on.

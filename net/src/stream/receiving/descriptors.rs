@@ -11,13 +11,12 @@ use quoit_runtime::op::Message;
 use quoit_runtime::task::poll_budget;
 
 use crate::stream::receiving::{End, Receiver, Receiving};
-use crate::stream::rights::Rights;
 use crate::waiters::Place;
 
 impl Receiving {
     /// That of a stream which takes descriptors.
     pub(crate) fn with_rights() -> Self {
-        Self { rights: Some(Rights::default()), ..Self::default() }
+        Self { rights: Some(Box::default()), ..Self::default() }
     }
 
     /// As [`poll_read`](Self::poll_read), but the bytes come with their descriptors, and do not go on into the next ones'.
