@@ -35,7 +35,7 @@ pub(crate) struct RemoteCell<T> {
 
 struct State<T> {
     stage: Stage<T>,
-    /// An abort came before there was a task to abort.
+    /// It was aborted: work that becomes a task afterwards is to end.
     aborted: bool,
     /// Nobody will take the output.
     detached: bool,
@@ -80,7 +80,8 @@ impl<T> RemoteCell<T> {
 
     /// Does the work, unless it was aborted.
     pub(crate) fn begin(self: &Arc<Self>) {
-        if let Some(work) = self.take_work() {
+        let work = lock(&self.state).take_work();
+        if let Some(work) = work {
             work(self);
         }
     }
@@ -100,38 +101,30 @@ impl<T> RemoteCell<T> {
 
     /// Ends work that has not begun, asks a task to end, and leaves other work alone.
     pub(crate) fn abort(&self) {
+        // One look: work that is begun meanwhile finds the note, or is taken out here.
         let mut state = lock(&self.state);
-        match state.stage {
-            Stage::Queued(_) => {
-                drop(state);
-                self.refuse();
-            }
-            Stage::Running(Some(key)) => {
-                drop(state);
-                executor::abort(key, self.id);
-            }
-            Stage::Running(None) => state.aborted = true,
-            Stage::Ended(_) | Stage::Taken => {}
+        state.aborted = true;
+        let task = if let Stage::Running(task) = state.stage { task } else { None };
+        let work = state.take_work();
+        drop(state);
+        self.drop_work(work);
+        if let Some(key) = task {
+            executor::abort(key, self.id);
         }
     }
 
     /// Ends work that has not begun, and never will.
     pub(crate) fn refuse(&self) {
-        if let Some(work) = self.take_work() {
+        let work = lock(&self.state).take_work();
+        self.drop_work(work);
+    }
+
+    /// Ends as cancelled, if this is the work that was taken out.
+    fn drop_work(&self, work: Option<Work<T>>) {
+        if let Some(work) = work {
             // Before its end shows, so that whoever joins finds everything released.
             shield(|| drop(work));
             self.end(Err(JoinError::cancelled(self.id)));
-        }
-    }
-
-    fn take_work(&self) -> Option<Work<T>> {
-        let mut state = lock(&self.state);
-        if !matches!(state.stage, Stage::Queued(_)) {
-            return None;
-        }
-        match std::mem::replace(&mut state.stage, Stage::Running(None)) {
-            Stage::Queued(work) => Some(work),
-            _ => unreachable!("looked at above"),
         }
     }
 
@@ -199,6 +192,17 @@ impl<T> RemoteCell<T> {
 }
 
 impl<T> State<T> {
+    /// The work that has not begun: whoever gets it does it, or ends the cell.
+    fn take_work(&mut self) -> Option<Work<T>> {
+        if !matches!(self.stage, Stage::Queued(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.stage, Stage::Running(None)) {
+            Stage::Queued(work) => Some(work),
+            _ => unreachable!("looked at above"),
+        }
+    }
+
     /// # Panics
     ///
     /// Where the output was taken before.

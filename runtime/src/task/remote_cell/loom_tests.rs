@@ -88,6 +88,23 @@ fn loom_work_is_either_done_or_aborted_and_the_join_learns_which() {
 }
 
 #[test]
+fn loom_an_abort_is_not_lost_while_the_work_becomes_a_task() {
+    model(|| {
+        let work = |cell: &Arc<RemoteCell<u8>>| cell.became_task(NO_TASK);
+        let cell = RemoteCell::new(Id::next(), Location::caller(), Box::new(work));
+        let queued = Queued::new(&cell);
+        let worker = thread::spawn(move || queued.begin());
+        cell.abort();
+        worker.join().expect("no panic");
+        // Either it never began, or the task was told.
+        assert!(cell.has_ended() || lock(&cell.state).aborted);
+    });
+}
+
+/// The key of a task that no runtime has.
+const NO_TASK: u64 = u64::MAX;
+
+#[test]
 fn loom_an_output_that_nobody_takes_is_dropped_once() {
     model(|| {
         let drops = Arc::new(AtomicUsize::new(0));
