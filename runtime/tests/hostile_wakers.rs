@@ -279,6 +279,36 @@ fn a_waker_that_ends_its_own_op_when_it_is_cloned_still_learns_the_end() {
 }
 
 #[test]
+fn an_ops_waker_that_panics_when_it_is_dropped_with_its_slot_does_not_take_the_answer_along() {
+    let alone = alone();
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (read, feed) = pipe();
+        let driver = Rc::clone(read.driver());
+        let panics = Rc::new(Cell::new(false));
+        let waker = hostile_waker({
+            let panics = Rc::clone(&panics);
+            move |event| match event {
+                // The op ends before it has a waker, which is left in its slot.
+                Event::Clone => driver.hurry(),
+                Event::Wake => {}
+                Event::Drop => assert!(!panics.take(), "an op's waker panics"),
+            }
+        });
+        // Closed once; a descriptor that was closed and nobody knows it would be closed again.
+        let (closed, _feed) = std::io::pipe().expect("a pipe");
+        let mut closing = op::submit(op::Close::new(closed.into()));
+        poll_pending(&mut closing, &waker);
+        panics.set(true);
+        closing.await.expect("it is closed");
+        assert!(!panics.get(), "the waker was not in the slot");
+        drop((feed, read));
+    });
+    end_idle(runtime);
+    alone.end();
+}
+
+#[test]
 fn a_waker_whose_clone_brings_about_what_it_waits_for_is_woken() {
     let alone = alone();
     let runtime = runtime();

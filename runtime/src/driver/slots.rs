@@ -18,9 +18,9 @@ use std::os::fd::RawFd;
 use std::ptr::NonNull;
 use std::task::Waker;
 
-use crate::driver::Driver;
 use crate::driver::lane::Lane;
 use crate::driver::lifecycle::Stage;
+use crate::driver::{Driver, shield};
 use crate::kernel::Cqe;
 use crate::op::Description;
 
@@ -212,8 +212,15 @@ impl Slots {
         // Both may be the last owners of something: dropped last, when the slot is already free. Most often nothing is left.
         let (lane, waker) = (slot.lane.take(), slot.waker.take());
         if lane.is_some() || waker.is_some() {
-            drop((lane, waker));
+            Self::drop_left(lane, waker);
         }
+    }
+
+    /// The op is in the hands of who vacates its slot, and yet to be told its answer: a panic would have it dropped without, and a
+    /// descriptor that is closed, closed again.
+    #[cold]
+    fn drop_left(lane: Option<Lane>, waker: Option<Waker>) {
+        shield(move || drop((lane, waker)));
     }
 
     /// How many slots hold an op.
