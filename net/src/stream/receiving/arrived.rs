@@ -23,6 +23,12 @@ impl Assembled {
             *self = Self::default();
         }
     }
+
+    fn into_buf(self) -> RecvBuf {
+        let mut bytes = RecvBuf::from_vec(self.bytes);
+        bytes.advance(self.taken);
+        bytes
+    }
 }
 
 /// What had arrived, while a reader looks at it.
@@ -40,10 +46,15 @@ impl Arrived<'_> {
 
 impl Drop for Arrived<'_> {
     fn drop(&mut self) {
-        self.of.assembled.replace(std::mem::take(&mut self.assembled));
+        // The reader's buffer may have brought about that more has arrived, and even that it was put together.
+        let assembled = self.of.assembled.replace(std::mem::take(&mut self.assembled));
         let mut late = self.of.queue.replace(std::mem::take(&mut self.queue));
+        let mut queue = self.of.queue.borrow_mut();
+        if !assembled.rest().is_empty() {
+            queue.push(assembled.into_buf());
+        }
         while let Some(bytes) = late.pop() {
-            self.of.queue.borrow_mut().push(bytes);
+            queue.push(bytes);
         }
     }
 }
@@ -61,10 +72,7 @@ impl Receiving {
 
     #[cold]
     fn pop_assembled(&self) -> RecvBuf {
-        let assembled = self.assembled.take();
-        let mut bytes = RecvBuf::from_vec(assembled.bytes);
-        bytes.advance(assembled.taken);
-        bytes
+        self.assembled.take().into_buf()
     }
 
     /// Hands out bytes in order until `take` takes fewer than it was given, without the descriptors that came with them.
@@ -132,5 +140,37 @@ impl Receiving {
     /// A receive that was stopped may go on: the queue is half empty.
     pub(super) fn has_room(&self) -> bool {
         !self.exceeds(MOST_QUEUED / 2 + 1, MOST_BYTES_QUEUED / 2 + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrive(receiving: &Receiving, text: &str) {
+        receiving.queue.borrow_mut().push(RecvBuf::from_vec(text.as_bytes().to_vec()));
+    }
+
+    #[test]
+    fn what_arrives_while_a_reader_looks_comes_behind_the_rest_also_where_it_was_put_together() {
+        let receiving = Receiving::default();
+        arrive(&receiving, "abc");
+        let mut arrivals = vec!["jkl", "ghi", "def"];
+        receiving.hand_out(|bytes| {
+            for _ in 0..arrivals.len() {
+                arrive(&receiving, arrivals.pop().expect("as many as there are"));
+                if arrivals.len() == 1 {
+                    receiving.assemble(100);
+                }
+            }
+            bytes.len().min(2)
+        });
+        assert_eq!(receiving.available(), 10);
+        let mut text = Vec::new();
+        receiving.consume(|bytes| {
+            text.extend_from_slice(bytes);
+            bytes.len()
+        });
+        assert_eq!((text, receiving.available()), (b"cdefghijkl".to_vec(), 0));
     }
 }
