@@ -1,9 +1,11 @@
 //! A table that is full, small, refused, or out of reach.
 
-use quoit_runtime::{KernelKind, Runtime, task};
+use std::time::Duration;
+
+use quoit_runtime::{KernelKind, Runtime};
 
 use crate::support::{alone, assert_idle, end, end_idle, in_a_process_of_its_own};
-use crate::{Scratch, begin, counted, lock, read_often, with_places};
+use crate::{Scratch, begin, counted, freed, lock, read_often, with_places};
 
 #[test]
 fn who_finds_the_table_full_does_without() {
@@ -47,6 +49,27 @@ fn without_a_table_everything_is_as_ever() {
         });
         end_idle(runtime);
     }
+    alone.end();
+}
+
+#[test]
+fn a_thread_of_the_kernels_that_submits_knows_places_too() {
+    let Some(alone) = begin() else { return };
+    let scratch = Scratch::new("sqpoll", 11);
+    let mut builder = Runtime::builder();
+    let runtime = builder.kernel(KernelKind::IoUring).sqpoll(Duration::from_millis(1)).build().expect("a ring");
+    runtime.block_on(async {
+        for _ in 0..2 {
+            let file = scratch.open();
+            read_often(&scratch, &file).await;
+            read_often(&scratch, &file).await;
+            assert_eq!(counted(), (1, 0));
+            // That thread closes it, and lets go of it when it likes.
+            drop(file);
+            assert_eq!(counted(), (0, 0));
+        }
+    });
+    end_idle(runtime);
     alone.end();
 }
 
@@ -108,8 +131,7 @@ fn a_file_leaves_the_table_also_where_the_call_for_it_has_been_forbidden() {
             lock(&file);
             forbid(REGISTER_FILES_UPDATE);
             drop(file);
-            task::yield_now().await;
-            assert!(scratch.is_free());
+            freed(&scratch).await;
             // The place is not used again, and nobody else gets one.
             assert_eq!(counted(), (1, 0));
             let file = scratch.open();

@@ -17,7 +17,7 @@ use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{self, InFlight, ReadAt};
 use quoit_runtime::{KernelKind, Runtime, metrics};
 
-use support::{Alone, alone};
+use support::{Alone, alone, turns_until};
 
 /// A file whose bytes tell their place, and which of several files it is; gone when this is dropped.
 struct Scratch {
@@ -85,6 +85,12 @@ fn is_locked_by_process(file: &File) -> bool {
 
 fn whole_file(kind: i32) -> libc::flock {
     libc::flock { l_type: kind as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
+}
+
+/// Waits until the last owner of the open file is gone. The kernel may close it on a thread of its own: some file systems have
+/// something to flush then.
+async fn freed(scratch: &Scratch) {
+    turns_until(|| scratch.is_free()).await;
 }
 
 /// `None` where this kernel has no such table, and nothing can be tested.

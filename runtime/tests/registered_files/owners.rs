@@ -10,7 +10,8 @@ use quoit_testkit::{LiveBuffers, Rng};
 
 use crate::support::{Buf, end, end_idle, pipe, write};
 use crate::{
-    BYTES, OFTEN, Scratch, at, begin, counted, is_locked_by_process, lock, lock_for_process, read_often, with_places,
+    BYTES, OFTEN, Scratch, at, begin, counted, freed, is_locked_by_process, lock, lock_for_process, read_often,
+    with_places,
 };
 
 #[test]
@@ -105,14 +106,11 @@ fn a_lock_goes_with_the_close_of_a_registered_file() {
             assert_eq!((counted(), scratch.is_free()), ((1, 0), false));
             match round {
                 0 => file.close().await.expect("a file can be closed"),
-                1 => {
-                    drop(file);
-                    // The entry that closes it is in the kernel after one look.
-                    task::yield_now().await;
-                }
+                1 => drop(file),
                 _ => drop(file.try_unwrap().expect("nobody else has it")),
             }
-            assert_eq!((counted(), scratch.is_free()), ((0, 0), true), "round {round}");
+            assert_eq!(counted(), (0, 0), "round {round}");
+            freed(&scratch).await;
         }
     });
     // Outside of `block_on`.
@@ -121,7 +119,8 @@ fn a_lock_goes_with_the_close_of_a_registered_file() {
     lock(&file);
     assert_eq!((runtime.metrics().registered_files, scratch.is_free()), (1, false));
     drop(file);
-    assert_eq!((runtime.metrics().registered_files, scratch.is_free()), (0, true));
+    assert_eq!(runtime.metrics().registered_files, 0);
+    runtime.block_on(freed(&scratch));
     end_idle(runtime);
     alone.end();
 }
@@ -145,8 +144,8 @@ fn a_file_that_is_closed_while_it_is_read_has_its_place_until_the_last_answer() 
             let (result, buf) = read.await;
             assert_eq!((result.expect("readable"), buf), (16, scratch.content(number, 16)));
         }
-        task::yield_now().await;
-        assert_eq!((counted(), scratch.is_free(), live.live()), ((0, 0), true, 0));
+        freed(&scratch).await;
+        assert_eq!((counted(), live.live()), ((0, 0), 0));
     });
     end_idle(runtime);
     alone.end();
