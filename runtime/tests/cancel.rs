@@ -206,6 +206,48 @@ fn the_late_cancel_of_an_op_does_not_hit_the_next_op_of_its_slot() {
 }
 
 #[test]
+fn a_canceller_that_outlives_its_op_cancels_nothing_else() {
+    let alone = alone();
+    let live = LiveBuffers::new();
+    let runtime = runtime();
+    let (read, feed) = pipe();
+    let (done, last) = runtime.block_on(async {
+        let mut late = Vec::new();
+        for _ in 0..3 {
+            let quick = op::submit(Nop::new());
+            late.push(quick.canceller());
+            quick.await.expect("a nop");
+        }
+        // In the slot that all of them had.
+        let slow = read_forever(&read, &live);
+        let right = slow.canceller();
+        quoit_runtime::task::yield_now().await;
+        late.into_iter().for_each(op::Canceller::cancel);
+        write(&feed, b"y");
+        let (result, buf) = slow.await;
+        assert_eq!((result.expect("not cancelled"), buf.0.as_vec().as_slice()), (1, &b"y"[..]));
+        let next = read_forever(&read, &live);
+        right.cancel();
+        write(&feed, b"z");
+        assert_eq!(next.await.0.expect("not cancelled"), 1);
+        let (ended, pending) = (op::submit(Nop::new()), read_forever(&read, &live));
+        turns_until(|| metrics().in_flight == 1).await;
+        let cancellers = [ended.canceller(), pending.canceller()];
+        (cancellers, (ended, pending))
+    });
+    let report = end(runtime);
+    assert!(report.is_clean());
+    // Behind the end of the runtime, with the answers still there, and without.
+    let [first, second] = done;
+    first.cancel();
+    drop(last);
+    second.cancel();
+    drop((read, feed));
+    assert_eq!(live.live(), 0);
+    alone.end();
+}
+
+#[test]
 fn forgotten_ops_tasks_and_timers_hold_up_no_shutdown() {
     let alone = alone();
     let live = LiveBuffers::new();

@@ -179,6 +179,41 @@ fn a_buffer_that_panics_when_its_answer_is_taken_panics_in_the_awaiting_task_onl
     alone.end();
 }
 
+/// The op is told its answer when its slot is free again, and its future does not know yet that it has ended.
+#[test]
+fn what_a_buffer_submits_when_its_answer_is_taken_may_have_the_slot_also_if_it_panics_then() {
+    let alone = alone();
+    let live = LiveBuffers::new();
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (read, feed) = pipe();
+        for panics in [false, true] {
+            let newcomers = Rc::new(RefCell::new(Vec::new()));
+            let hostile = Hostile::new(&live, At::SetLen, {
+                let (read, live, newcomers) = (read.clone(), live.clone(), Rc::clone(&newcomers));
+                move || {
+                    let newcomer = op::submit(ReadAt::new(read.clone(), Buf::new(&live), u64::MAX));
+                    read.driver().hurry();
+                    newcomers.borrow_mut().push(newcomer);
+                    assert!(!panics, "a buffer panics when its length is set");
+                }
+            });
+            write(&feed, b"x");
+            let reading = op::submit(ReadAt::new(read.clone(), hostile, u64::MAX));
+            let result = spawn(async move { reading.await.0 }).await;
+            assert_eq!((result.is_err(), newcomers.borrow().len()), (panics, 1));
+            let newcomer = newcomers.take().pop().expect("just counted");
+            write(&feed, b"y");
+            let (result, buf) = newcomer.await;
+            assert_eq!((result.expect("nobody has cancelled it"), buf.0.as_vec().as_slice()), (1, &b"y"[..]));
+        }
+        assert_eq!((live.live(), metrics().operations), (0, 0));
+        drop((feed, read));
+    });
+    end_idle(runtime);
+    alone.end();
+}
+
 #[test]
 fn a_buffer_whose_destructor_panics_harms_nobody_when_its_op_was_dropped() {
     let alone = alone();
