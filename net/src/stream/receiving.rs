@@ -267,7 +267,8 @@ impl Receiving {
                     Self::arm(owner, usize::MAX);
                 }
             }
-            RecvEnd::NoBuffers if !this.is_closed.get() && !this.waiters.is_empty() => {
+            // A waker that polls its task at once may have armed one by now.
+            RecvEnd::NoBuffers if !this.is_closed.get() && !this.is_armed() && !this.waiters.is_empty() => {
                 Self::arm_single(owner, usize::MAX);
             }
             // Nobody waits for bytes now; whoever comes arms it again.
