@@ -144,7 +144,7 @@ impl Driver {
     fn refill(&self, kernel: &mut Kernel) -> bool {
         let mut spill = self.spill.borrow_mut();
         while let Some(sqe) = spill.pop_front() {
-            if let Err(sqe) = kernel.push(sqe) {
+            if !kernel.push(&sqe) {
                 spill.push_front(sqe);
                 return true;
             }
@@ -170,11 +170,7 @@ impl Driver {
         let mut spill = self.spill.borrow_mut();
         let mut kernel = self.kernel.borrow_mut();
         let Some(kernel) = kernel.as_mut() else { unreachable!("nothing is pushed after shutdown") };
-        if spill.is_empty() {
-            if let Err(sqe) = kernel.push(sqe) {
-                spill.push_back(sqe);
-            }
-        } else {
+        if !spill.is_empty() || !kernel.push(&sqe) {
             spill.push_back(sqe);
         }
     }

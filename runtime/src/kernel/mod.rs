@@ -51,8 +51,9 @@ impl Sqe {
 
     /// The same entry under the key by which its completions will be known.
     #[inline]
-    pub(crate) fn keyed(self, user_data: u64) -> Self {
-        Self(self.0.user_data(user_data))
+    pub(crate) fn keyed(mut self, user_data: u64) -> Self {
+        self.0.set_user_data(user_data);
+        self
     }
 
     /// The same entry, silent where it succeeds: only a failure posts a completion.
@@ -214,8 +215,10 @@ impl Kernel {
         }
     }
 
-    /// Stages one entry; a full queue gives it back.
-    pub(crate) fn push(&mut self, sqe: Sqe) -> Result<(), Sqe> {
+    /// Stages a copy of an entry. `false`: the queue is full.
+    #[must_use]
+    #[inline]
+    pub(crate) fn push(&mut self, sqe: &Sqe) -> bool {
         match self {
             Self::Uring(uring) => uring.push(sqe),
             Self::Epoll(epoll) => epoll.push(sqe),

@@ -49,12 +49,10 @@ impl Uring {
         (self.gather.gathers, self.gather.vain_gathers)
     }
 
-    pub(crate) fn push(&mut self, sqe: Sqe) -> Result<(), Sqe> {
+    #[inline]
+    pub(crate) fn push(&mut self, sqe: &Sqe) -> bool {
         // SAFETY: what the entry names stays valid until its final completion: its slot owns it (I1).
-        match unsafe { self.ring.ring.submission().push(&sqe.0) } {
-            Ok(()) => Ok(()),
-            Err(_) => Err(sqe),
-        }
+        unsafe { self.ring.ring.submission().push(&sqe.0) }.is_ok()
     }
 
     pub(crate) fn staged(&mut self) -> usize {

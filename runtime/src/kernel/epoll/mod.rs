@@ -120,12 +120,12 @@ impl Epoll {
         })
     }
 
-    pub(crate) fn push(&mut self, sqe: Sqe) -> Result<(), Sqe> {
-        if self.staged.len() >= self.entries {
-            return Err(sqe);
+    pub(crate) fn push(&mut self, sqe: &Sqe) -> bool {
+        let has_room = self.staged.len() < self.entries;
+        if has_room {
+            self.staged.push_back(RawSqe::from(&sqe.0));
         }
-        self.staged.push_back(RawSqe::from(&sqe.0));
-        Ok(())
+        has_room
     }
 
     pub(crate) fn staged(&self) -> usize {

@@ -65,8 +65,8 @@ impl Sim {
         self.seat.world.with(act)
     }
 
-    pub(crate) fn push(&mut self, sqe: Sqe) -> Result<(), Sqe> {
-        if self.with(|state| state.push(self.seat.ring, &sqe.0)) { Ok(()) } else { Err(sqe) }
+    pub(crate) fn push(&mut self, sqe: &Sqe) -> bool {
+        self.with(|state| state.push(self.seat.ring, &sqe.0))
     }
 
     pub(crate) fn staged(&mut self) -> usize {

@@ -24,7 +24,7 @@ fn epoll() -> Epoll {
 }
 
 fn push(kernel: &mut Epoll, key: u64, entry: squeue::Entry) {
-    kernel.push(Sqe::from(entry.user_data(key))).expect("room for an entry");
+    assert!(kernel.push(&Sqe::from(entry.user_data(key))), "room for an entry");
 }
 
 fn turn(kernel: &mut Epoll, wait: Wait) -> Vec<Cqe> {

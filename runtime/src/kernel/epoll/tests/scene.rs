@@ -78,7 +78,7 @@ impl Scene {
 
     /// Stages an entry whose success posts no completion.
     pub(super) fn push_silent(&mut self, key: u64, entry: squeue::Entry) {
-        self.kernel.push(Sqe::from(entry.user_data(key))).expect("room for an entry");
+        assert!(self.kernel.push(&Sqe::from(entry.user_data(key))), "room for an entry");
     }
 
     /// Stages an entry that answers with a descriptor.
