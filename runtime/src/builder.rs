@@ -107,8 +107,8 @@ impl Builder {
 
     /// Where many completions come, lets a thread that has run out of things to do sleep until so many are there, but no longer
     /// than so; not at all by default. A server with many clients then enters the kernel once for many of their messages, and
-    /// is woken less often. 64 completions and 100 us are a good choice where work counts for more than the last tenth of a
-    /// millisecond of an answer.
+    /// is woken less often. 64 completions and 100 us are worth a try where clients don't depend on each other, and work counts for
+    /// more than the last tenth of a millisecond of an answer; clients that move in step lose by it.
     ///
     /// How many are waited for follows how many came of late. Where few come at a time, each is heard of at once, but for one
     /// in some hundreds, by which the runtime finds out whether that has changed. Timers are as exact as ever; wakes of other
