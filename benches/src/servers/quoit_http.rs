@@ -1,7 +1,7 @@
 //! A stream of quoit as hyper wants it: polled, and with buffers that are lent instead of owned.
 //!
 //! What was received stays in the ring's buffer until hyper has taken it. What hyper writes is gathered, and leaves with its
-//! flush, of which there is one for each answer (or for several that were asked for together): hyper's slices are copied once,
+//! flush, of which there is one for each answer (or for several that were asked for together): hyper's bytes are copied once,
 //! into a buffer that goes to the ring and comes back. Neither way allocates anything per request.
 //!
 //! A flush has done its part when the ring has the bytes, as one of a socket has when the kernel has them: hyper is not polled
@@ -139,6 +139,7 @@ impl Read for HyperStream {
     }
 }
 
+/// Without lists of parts: hyper puts a short body behind its head for less.
 impl Write for HyperStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if self.outgoing.borrow().gathered.len() >= GATHERED_BYTES {
@@ -146,24 +147,6 @@ impl Write for HyperStream {
         }
         self.outgoing.borrow_mut().gathered.extend_from_slice(buf);
         Poll::Ready(Ok(buf.len()))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if self.outgoing.borrow().gathered.len() >= GATHERED_BYTES {
-            ready!(self.as_mut().poll_flush(cx))?;
-        }
-        let gathered = &mut self.outgoing.borrow_mut().gathered;
-        let before = gathered.len();
-        bufs.iter().for_each(|buf| gathered.extend_from_slice(buf));
-        Poll::Ready(Ok(gathered.len() - before))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        false
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
