@@ -111,9 +111,9 @@ impl Builder {
     /// more than the last tenth of a millisecond of an answer; clients that move in step lose by it.
     ///
     /// How many are waited for follows how many came of late. Where few come at a time, each is heard of at once, but for one
-    /// in some hundreds, by which the runtime finds out whether that has changed. Timers are as exact as ever; wakes of other
-    /// threads are completions like others. Means nothing on other kernels than io_uring, nor before Linux 6.12, nor with
-    /// [`sqpoll`](Self::sqpoll).
+    /// in some hundreds, by which the runtime finds out whether that has changed. Timers are as exact as ever. Wakes by
+    /// other threads are completions like others, so a thread that gathers may hear of them later by the whole time: keep that short.
+    /// Means nothing on other kernels than io_uring, nor before Linux 6.12, nor with [`sqpoll`](Self::sqpoll).
     ///
     /// # Examples
     ///

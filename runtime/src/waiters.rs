@@ -9,7 +9,7 @@ use std::fmt;
 use std::mem;
 use std::task::{Context, Waker};
 
-use crate::executor::waker::TaskKey;
+use crate::executor::waker::{TaskKey, clone_of};
 use crate::task::wake;
 
 /// The tasks that wait for one thing: a queue to have something, a write to end.
@@ -140,7 +140,7 @@ impl Place<'_> {
         }
         match TaskKey::of_waker(cx.waker()) {
             // One of our own: to clone it does nothing else.
-            Some(_) => self.stand(cx.waker().clone()),
+            Some(_) => self.stand(clone_of(cx.waker())),
             None => self.wait_by(cx.waker()),
         }
     }

@@ -51,7 +51,7 @@ use crate::driver::lifecycle::Stage;
 use crate::driver::pools::Pools;
 use crate::driver::quiet::Silent;
 use crate::driver::slots::{DetachedClose, Memory, OpKey, OpKind, Slot, Slots, WAKE};
-use crate::executor::waker::TaskKey;
+use crate::executor::waker::{TaskKey, clone_of};
 use crate::kernel::choice::KernelKind;
 use crate::kernel::{Cqe, Kernel, Sqe};
 use crate::metrics::DriverCounters;
@@ -247,7 +247,7 @@ impl Driver {
         match slot.waker.take() {
             Some(waker) if waker.will_wake(cx.waker()) => slot.waker.set(Some(waker)),
             replaced => {
-                slot.waker.set(Some(cx.waker().clone()));
+                slot.waker.set(Some(clone_of(cx.waker())));
                 drop(replaced);
                 // A waker may be anybody's code, and its clone may have ended the op when nobody could have been woken.
                 if slot.stage.get() == Stage::Done {
