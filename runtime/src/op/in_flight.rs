@@ -39,17 +39,11 @@ pub struct InFlight<T: Op> {
 enum State<T: Op> {
     /// In its slot.
     Submitted { driver: Rc<Driver>, key: OpKey },
-    /// The op never left us, and this is what came of it. In a box, as it is rare, and all futures would have room for it.
-    Ended(Box<Ended<T>>),
+    /// The op never left us, and this is what came of it: it has ended at once on the driver that is named; or the runtime is
+    /// gone, or the scope was cancelled before.
+    Ended { driver: Option<Rc<Driver>>, output: T::Output },
     /// The answer has been given.
     Finished,
-}
-
-/// An op that has ended before it had a slot: it has ended at once on the driver that is named; or the runtime is gone, or
-/// the scope was cancelled before.
-struct Ended<T: Op> {
-    driver: Option<Rc<Driver>>,
-    output: T::Output,
 }
 
 /// What became of an operation that was to begin.
@@ -151,7 +145,7 @@ impl<T: Op> InFlight<T> {
     }
 
     fn ended(driver: Option<Rc<Driver>>, output: T::Output) -> Self {
-        Self::new(State::Ended(Box::new(Ended { driver, output })))
+        Self::new(State::Ended { driver, output })
     }
 
     /// Asks the kernel to stop. The answer comes as ever: the true one if the operation was faster, else `ECANCELED`.
@@ -182,7 +176,7 @@ impl<T: Op> InFlight<T> {
     pub fn canceller(&self) -> Canceller {
         Canceller(match &self.state {
             State::Submitted { driver, key } => Some((Rc::clone(driver), *key)),
-            State::Ended(_) | State::Finished => None,
+            State::Ended { .. } | State::Finished => None,
         })
     }
 
@@ -254,8 +248,7 @@ impl<T: Op> Future for InFlight<T> {
             }
         }
         match std::mem::replace(&mut this.state, State::Finished) {
-            State::Ended(ended) => {
-                let Ended { driver, output } = *ended;
+            State::Ended { driver, output } => {
                 if let Some(driver) = driver {
                     driver.taken();
                 }
@@ -273,12 +266,8 @@ impl<T: Op> Drop for InFlight<T> {
         match &self.state {
             State::Submitted { driver, key } => driver.abandon(*key),
             // Whatever the kernel made is the output's, and goes with it.
-            State::Ended(ended) => {
-                if let Some(driver) = &ended.driver {
-                    driver.taken();
-                }
-            }
-            State::Finished => {}
+            State::Ended { driver: Some(driver), .. } => driver.taken(),
+            State::Ended { driver: None, .. } | State::Finished => {}
         }
     }
 }
@@ -288,7 +277,7 @@ impl<T: Op> fmt::Debug for InFlight<T> {
         let mut out = f.debug_struct("InFlight");
         match &self.state {
             State::Submitted { key, .. } => out.field(T::NAME, key),
-            State::Ended(_) => out.field(T::NAME, &"ended"),
+            State::Ended { .. } => out.field(T::NAME, &"ended"),
             State::Finished => out.field(T::NAME, &"finished"),
         };
         out.finish()
