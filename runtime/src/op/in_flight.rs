@@ -1,8 +1,8 @@
 //! The future of an operation.
 //!
 //! It holds the key of a slot and nothing else: the op, with its buffers, is the driver's until its final completion. So
-//! dropping, leaking or forgetting the future takes nothing away from the kernel (I1). Only an op that the kernel has no more
-//! business with is in the future itself: one that was refused, or that has ended before it had a slot.
+//! dropping, leaking or forgetting the future takes nothing away from the kernel (I1). Only what came of an op that the kernel has
+//! no business with is in the future itself: one that was refused, or that has ended before it had a slot.
 #![allow(unsafe_code, reason = "the op is moved out of its slot when it has ended")]
 
 use std::fmt;

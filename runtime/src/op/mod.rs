@@ -120,7 +120,8 @@ pub unsafe trait Op: Sized + 'static {
     const MAY_END_AT_ONCE: bool = false;
 
     /// Ends the op at once, if that takes no waiting: where it is alone, a system call costs less than an entry. What it has done
-    /// without coming to an end, it does not do again in [`prepare`](Self::prepare), which follows then.
+    /// without coming to an end, it does not do again in [`prepare`](Self::prepare), which follows then. An op that has ended is
+    /// [completed](Self::complete) right away, whether or not somebody waits.
     ///
     /// # Safety
     ///
