@@ -19,6 +19,7 @@ use quoit_runtime::spawn;
 use quoit_runtime::task::poll_budget;
 use quoit_runtime::timer::{Instant, Timer};
 
+use crate::in_place::cancel_in_place;
 use crate::waiters::{Place, Waiters};
 
 pub(crate) struct Accepting {
@@ -140,11 +141,7 @@ impl Accepting {
 
     /// Asks the accept in flight to stop.
     fn cancel(&self) {
-        // It may end in there, and is taken out then: it must be in its place.
-        let canceller = self.armed.borrow().as_ref().map(InFlight::canceller);
-        if let Some(canceller) = canceller {
-            canceller.cancel();
-        }
+        cancel_in_place(&self.armed, |armed| Some(armed.canceller()));
     }
 
     fn pop(&self) -> Option<SharedFd> {

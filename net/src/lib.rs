@@ -24,6 +24,7 @@
 mod accepting;
 mod addr;
 mod datagram;
+mod in_place;
 mod listening;
 mod serve;
 mod stream;

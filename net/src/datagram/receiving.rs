@@ -24,6 +24,7 @@ use quoit_runtime::op::{
 use quoit_runtime::task::poll_budget;
 
 use crate::datagram::Datagrams;
+use crate::in_place::cancel_in_place;
 use crate::waiters::{Place, Waiters};
 
 #[derive(Default)]
@@ -264,11 +265,7 @@ impl Receiving {
 
     /// Asks the receive in flight to stop, if it is one of these.
     fn cancel_if(&self, is_meant: impl FnOnce(&Armed) -> bool) {
-        // It may end in there, and is taken out then: it must be in its place.
-        let canceller = self.armed.borrow().as_ref().filter(|armed| is_meant(armed)).map(Armed::canceller);
-        if let Some(canceller) = canceller {
-            canceller.cancel();
-        }
+        cancel_in_place(&self.armed, |armed| is_meant(armed).then(|| armed.canceller()));
     }
 
     /// The receive in flight has ended.

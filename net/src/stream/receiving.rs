@@ -27,6 +27,7 @@ use quoit_runtime::buf::RecvBuf;
 use quoit_runtime::fd::SharedFd;
 use quoit_runtime::op::{GONE, MessageSink, Rearm, RecvEnd, RecvSink, Traffic};
 
+use crate::in_place::cancel_in_place;
 use crate::stream::appetite::Appetite;
 use crate::stream::armed::Armed;
 use crate::stream::queue::Queue;
@@ -217,11 +218,7 @@ impl Receiving {
 
     /// Asks the receive in flight to stop.
     fn cancel(&self) {
-        // It may end in there, and is taken out then: it must be in its place.
-        let canceller = self.armed.borrow().as_ref().map(Armed::canceller);
-        if let Some(canceller) = canceller {
-            canceller.cancel();
-        }
+        cancel_in_place(&self.armed, |armed| Some(armed.canceller()));
     }
 
     /// Asks the receive in flight to stop where it is one that goes on.
