@@ -143,16 +143,12 @@ impl Driver {
                 let answer = self.tell_stopped(slot);
                 return self.end(key, slot, answer);
             }
-            Step::Submit(sqe) => {
-                self.push_counted(sqe.keyed(key.user_data()));
-                self.go_on(key, slot, false);
-            }
+            // Only an op's first entry: those that follow could be taken for it.
             Step::SubmitQuiet(sqe, success) if is_first => {
                 self.push_quiet(key, sqe, success);
                 self.go_on(key, slot, true);
             }
-            // Only an op's first entry is quiet: those that follow could be taken for it.
-            Step::SubmitQuiet(sqe, _) => {
+            Step::Submit(sqe) | Step::SubmitQuiet(sqe, _) => {
                 self.push_counted(sqe.keyed(key.user_data()));
                 self.go_on(key, slot, false);
             }

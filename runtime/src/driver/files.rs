@@ -33,8 +33,13 @@ struct Table {
     fresh: u16,
     /// Places that were used, and are free again.
     vacant: Vec<u16>,
-    /// How many have a file.
-    occupied: u16,
+}
+
+impl Table {
+    /// How many places have a file.
+    fn occupied(&self) -> usize {
+        usize::from(self.fresh) - self.vacant.len()
+    }
 }
 
 impl Files {
@@ -95,7 +100,7 @@ impl Driver {
 
     /// How many files have a place.
     pub(crate) fn registered_files(&self) -> usize {
-        self.files.table.borrow().as_ref().map_or(0, |table| usize::from(table.occupied))
+        self.files.table.borrow().as_ref().map_or(0, Table::occupied)
     }
 
     /// A place that is free, if there is one.
@@ -105,13 +110,11 @@ impl Driver {
             Some(table) => table,
             None => table.insert(self.make_table()?),
         };
-        let place = table.vacant.pop().or_else(|| {
+        Ok(table.vacant.pop().or_else(|| {
             let is_there = table.fresh < table.places;
             table.fresh += u16::from(is_there);
             is_there.then(|| table.fresh - 1)
-        });
-        table.occupied += u16::from(place.is_some());
-        Ok(place)
+        }))
     }
 
     /// As many places as there may be descriptors, where that is less than we want.
@@ -121,7 +124,7 @@ impl Driver {
         let mut places = self.files.most.get();
         loop {
             match kernel.register_files(places) {
-                Ok(()) => return Ok(Table { places, fresh: 0, vacant: Vec::new(), occupied: 0 }),
+                Ok(()) => return Ok(Table { places, fresh: 0, vacant: Vec::new() }),
                 Err(error) if error.raw_os_error() == Some(libc::EMFILE) && places > 1 => places /= 2,
                 Err(error) => return Err(error),
             }
@@ -130,7 +133,6 @@ impl Driver {
 
     fn vacate_place(&self, place: u16) {
         if let Some(table) = self.files.table.borrow_mut().as_mut() {
-            table.occupied -= 1;
             table.vacant.push(place);
         }
     }
