@@ -193,13 +193,7 @@ fn a_stream_that_is_idle_becomes_one_of_std_with_its_own_descriptor() {
             peer.write_all(b"one").unwrap();
             // A receive is in flight from here on.
             assert_eq!(&stream.recv().await.unwrap().unwrap()[..], b"one");
-            let number = stream.as_raw_fd();
-            let mut std = stream.into_std().unwrap();
-            assert_eq!(std.as_raw_fd(), number);
-            peer.write_all(b"two").unwrap();
-            let mut two = [0; 3];
-            std.read_exact(&mut two).unwrap();
-            assert_eq!(&two, b"two");
+            let std = becomes_std(stream, &mut peer);
             // And back.
             let stream = TcpStream::from_std(std).unwrap();
             peer.write_all(b"three").unwrap();
@@ -217,14 +211,20 @@ fn a_stream_becomes_one_of_std_also_outside_of_block_on() {
             assert_eq!(&stream.recv().await.unwrap().unwrap()[..], b"one");
             (stream, peer)
         });
-        let number = stream.as_raw_fd();
-        let mut std = stream.into_std().unwrap();
-        assert_eq!(std.as_raw_fd(), number);
-        peer.write_all(b"two").unwrap();
-        let mut two = [0; 3];
-        std.read_exact(&mut two).unwrap();
-        assert_eq!(&two, b"two");
+        becomes_std(stream, &mut peer);
     });
+}
+
+/// Makes a stream one of std, which has its descriptor and receives what the peer sends.
+fn becomes_std(stream: TcpStream, peer: &mut std::net::TcpStream) -> std::net::TcpStream {
+    let number = stream.as_raw_fd();
+    let mut std = stream.into_std().unwrap();
+    assert_eq!(std.as_raw_fd(), number);
+    peer.write_all(b"two").unwrap();
+    let mut two = [0; 3];
+    std.read_exact(&mut two).unwrap();
+    assert_eq!(&two, b"two");
+    std
 }
 
 #[test]

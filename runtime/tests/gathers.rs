@@ -2,16 +2,13 @@
 
 mod support;
 
-use std::future::poll_fn;
-use std::sync::mpsc;
-use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
 use quoit_runtime::op::{self, Nop, PollOnce};
-use quoit_runtime::timer::{Instant, Timer};
+use quoit_runtime::timer::Instant;
 use quoit_runtime::{KernelKind, Runtime, metrics};
-use support::{alone, end_idle, pipe, write};
+use support::{alone, end_idle, pipe, sleep, woken_from_elsewhere, write};
 
 /// So long that a wait which is given up only then is noticed.
 const LONG: Duration = Duration::from_secs(600);
@@ -24,28 +21,6 @@ fn gathering(most: usize, time: Duration) -> Runtime {
 
 fn kernel_gathers() -> bool {
     quoit_runtime::probe().io_uring.is_ok_and(|features| features.min_wait)
-}
-
-async fn sleep(time: Duration) {
-    let mut timer = Timer::new(Instant::now() + time);
-    poll_fn(|cx| timer.poll_elapsed(cx)).await;
-}
-
-/// Has another thread wake this one at some time.
-async fn woken_from_elsewhere() {
-    let (ask, asked) = mpsc::channel::<std::task::Waker>();
-    let waking = thread::spawn(move || asked.recv().expect("it is asked").wake());
-    let mut polls = 0;
-    poll_fn(|cx| {
-        polls += 1;
-        if polls == 1 {
-            ask.send(cx.waker().clone()).expect("the thread waits for it");
-            return Poll::Pending;
-        }
-        Poll::Ready(())
-    })
-    .await;
-    waking.join().expect("no panic");
 }
 
 #[test]

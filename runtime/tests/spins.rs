@@ -2,24 +2,16 @@
 
 mod support;
 
-use std::future::poll_fn;
-use std::sync::mpsc;
-use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
 use quoit_runtime::op::{self, Nop, PollOnce};
-use quoit_runtime::timer::{Instant, Timer};
+use quoit_runtime::timer::Instant;
 use quoit_runtime::{KernelKind, Metrics, Runtime, metrics};
-use support::{alone, end_idle, pipe, write};
+use support::{alone, end_idle, pipe, sleep, woken_from_elsewhere, write};
 
 /// Longer than anything here takes: nothing is in vain.
 const PATIENT: Duration = Duration::from_secs(600);
-
-async fn sleep(time: Duration) {
-    let mut timer = Timer::new(Instant::now() + time);
-    poll_fn(|cx| timer.poll_elapsed(cx)).await;
-}
 
 fn spinning(kernel: KernelKind, most: Duration) -> Runtime {
     Runtime::builder().kernel(kernel).spin(most).build().expect("this machine has io_uring")
@@ -28,23 +20,6 @@ fn spinning(kernel: KernelKind, most: Duration) -> Runtime {
 /// Spins, those in vain, and sleeps.
 fn waits(metrics: &Metrics) -> (u64, u64, u64) {
     (metrics.spins, metrics.vain_spins, metrics.parks)
-}
-
-/// Has another thread wake this one at some time.
-async fn woken_from_elsewhere() {
-    let (ask, asked) = mpsc::channel::<std::task::Waker>();
-    let waking = thread::spawn(move || asked.recv().expect("it is asked").wake());
-    let mut polls = 0;
-    poll_fn(|cx| {
-        polls += 1;
-        if polls == 1 {
-            ask.send(cx.waker().clone()).expect("the thread waits for it");
-            return Poll::Pending;
-        }
-        Poll::Ready(())
-    })
-    .await;
-    waking.join().expect("no panic");
 }
 
 #[test]

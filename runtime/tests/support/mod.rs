@@ -2,13 +2,16 @@
 #![allow(dead_code, reason = "each test binary uses some of it")]
 #![allow(unsafe_code, reason = "buffers of the tests' own, and descriptors from system calls")]
 
+use std::future::poll_fn;
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{RawWaker, RawWakerVTable, Waker};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::task::{Poll, RawWaker, RawWakerVTable, Waker};
+use std::thread;
 use std::time::Duration;
 
 use quoit_runtime::buf::{IoBuf, IoBufMut};
 use quoit_runtime::fd::SharedFd;
+use quoit_runtime::timer::{Instant, Timer};
 use quoit_runtime::{Runtime, ShutdownReport};
 use quoit_testkit::{CountedBuf, FdCount, LiveBuffers, QuarantineAlloc};
 
@@ -55,6 +58,29 @@ impl Alone {
 
 pub(crate) fn runtime() -> Runtime {
     Runtime::new().expect("this machine has io_uring")
+}
+
+/// Sleeps by a timer of the runtime.
+pub(crate) async fn sleep(time: Duration) {
+    let mut timer = Timer::new(Instant::now() + time);
+    poll_fn(|cx| timer.poll_elapsed(cx)).await;
+}
+
+/// Has another thread wake this one at some time.
+pub(crate) async fn woken_from_elsewhere() {
+    let (ask, asked) = mpsc::channel::<Waker>();
+    let waking = thread::spawn(move || asked.recv().expect("it is asked").wake());
+    let mut polls = 0;
+    poll_fn(|cx| {
+        polls += 1;
+        if polls == 1 {
+            ask.send(cx.waker().clone()).expect("the thread waits for it");
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
+    waking.join().expect("no panic");
 }
 
 /// Nothing runs and nothing is held.
