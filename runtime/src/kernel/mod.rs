@@ -294,11 +294,8 @@ impl Kernel {
 
     /// Whether calls that end at once may take the place of entries.
     pub(crate) fn calls(&self) -> bool {
-        match self {
-            // Where a thread of the kernel's submits, a call is what was to be saved.
-            Self::Uring(uring) => uring.tells_by_silence(),
-            Self::Epoll(_) | Self::Sim(_) => true,
-        }
+        // Not where a thread of the kernel's submits, which is where silence tells nothing: a call is what was to be saved.
+        self.tells_by_silence()
     }
 
     /// Copies out the completions that are there, and gives their places back to the kernel.
